@@ -1,0 +1,101 @@
+"""Where bytes live: content-addressed, written once, never changed.
+
+A blob store knows nothing of repositories, tags or rights: it holds blobs by storage key and unfinished uploads
+by id. Which digest is which key, and who may see it, are facts of `storage.metadata`.
+
+Every method blocks (disk, network) and is called from a worker thread, except where it says otherwise. An upload's
+data goes through `Upload.write`, which hashes and stores one large piece at a time.
+"""
+
+from typing import BinaryIO, Protocol
+
+from estiva.digest import Algorithm, Digest
+
+
+class UploadUnknownError(LookupError):
+    """The store has no upload of that id."""
+
+
+class UploadBusyError(RuntimeError):
+    """Another request, of this process or another, is writing to that upload."""
+
+
+class DigestMismatchError(ValueError):
+    """The upload's content does not have the digest that was named."""
+
+
+class BlobMissingError(LookupError):
+    """The store has no bytes under that key."""
+
+
+class StoredBlob(Protocol):
+    """What a committed upload became."""
+
+    @property
+    def key(self) -> str:
+        """The storage key: the digest plus a generation that is never used twice."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        ...
+
+
+class Upload(Protocol):
+    """One unfinished upload, held exclusively until `close`."""
+
+    @property
+    def offset(self) -> int:
+        """How many bytes the store holds: where the next piece goes."""
+        ...
+
+    def write(self, data: memoryview) -> None:
+        """Append and hash one piece. OSError when it can't be stored; `offset` then still tells the truth."""
+        ...
+
+    def commit(self, digest: Digest) -> StoredBlob:
+        """Make the content a blob: verified, and durable when this returns. The upload is gone afterwards.
+
+        DigestMismatchError leaves the upload as it is. Each commit makes a new key, also for known content.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of the upload; what was written stays, to be continued. Idempotent, also after `commit`."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Blobs by key, uploads by id."""
+
+    def create_upload(self, upload_id: str) -> None:
+        """Begin an upload of that id, a name that the caller made unguessable and never reuses."""
+        ...
+
+    def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Continue an upload, hashing with `algorithm`. UploadUnknownError, or UploadBusyError at once."""
+        ...
+
+    def upload_offset(self, upload_id: str) -> int:
+        """How many bytes an upload holds, without holding it. UploadUnknownError."""
+        ...
+
+    def discard_upload(self, upload_id: str) -> None:
+        """Forget an upload and its bytes. Idempotent."""
+        ...
+
+    def open_blob(self, key: str) -> BinaryIO:
+        """The blob's bytes, seekable; a real file (with `fileno`) where the kernel can send it. BlobMissingError.
+
+        Quick enough on local disk to be called on the event loop.
+        """
+        ...
+
+    def delete_blob(self, key: str) -> None:
+        """Remove the bytes of a key for good. Idempotent. Callers remove every fact that names it first."""
+        ...
+
+    def probe(self) -> None:
+        """Return when the store can be written to; OSError with the reason otherwise. For readiness checks."""
+        ...
