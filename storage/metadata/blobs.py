@@ -1,0 +1,100 @@
+"""Blobs: which bytes have which digest, and in which repositories they may be seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from estiva.digest import Digest
+from estiva.reference import RepositoryName
+from storage.metadata import repositories
+from storage.metadata.database import Statement, Work
+
+FIND = """
+SELECT blobs.size, blobs.store_key FROM repositories
+JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
+JOIN blobs ON blobs.digest = repository_blobs.digest
+WHERE repositories.name = :name AND repository_blobs.digest = :digest AND blobs.state = 'live'
+"""
+# Content that is known to be bad is replaced by the next push of it; good content stays as it is.
+RECORD = """
+INSERT INTO blobs (digest, size, store_key, state, created_at) VALUES (:digest, :size, :key, 'live', :now)
+ON CONFLICT (digest) DO UPDATE SET size = excluded.size, store_key = excluded.store_key, state = 'live'
+WHERE blobs.state <> 'live'
+"""
+LINK = """
+INSERT INTO repository_blobs (repository_id, digest, created_at)
+SELECT :repository, digest, :now FROM blobs WHERE digest = :digest AND state = 'live'
+ON CONFLICT (repository_id, digest) DO NOTHING
+"""
+UNLINK = """
+DELETE FROM repository_blobs
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND digest = :digest
+"""
+HOLDERS = """
+SELECT repositories.name FROM repository_blobs
+JOIN repositories ON repositories.id = repository_blobs.repository_id
+JOIN blobs ON blobs.digest = repository_blobs.digest
+WHERE repository_blobs.digest = :digest AND blobs.state = 'live' LIMIT :limit
+"""
+USERS = """
+SELECT manifest_digest FROM manifest_blobs
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND blob_digest = :digest LIMIT 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRecord:
+    """A blob as its repository shows it: where its bytes are, and how many."""
+
+    digest: Digest
+    size: int
+    key: str
+
+
+def find(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
+    """The blob, None where this repository does not have it (whoever else may)."""
+    rows = yield Statement(FIND, {"name": name.text, "digest": str(digest)})
+    return BlobRecord(digest, rows[0][0], rows[0][1]) if rows else None
+
+
+def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key: str) -> Work[str]:
+    """Enter a committed upload's blob into its repository: the key under which the digest is served from now on.
+
+    Where that is another key than the one given, the content was known, and the given key is nobody's.
+    """
+    repository = yield from repositories.ensure(name)
+    yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
+    yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+    yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
+    rows = yield Statement("SELECT store_key FROM blobs WHERE digest = :digest", {"digest": str(digest)})
+    served: str = rows[0][0]
+    return served
+
+
+def holders(digest: Digest, limit: int = 100) -> Work[list[RepositoryName]]:
+    """Repositories that have this blob, at most `limit`."""
+    rows = yield Statement(HOLDERS, {"digest": str(digest), "limit": limit})
+    return [RepositoryName(name) for (name,) in rows]
+
+
+def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> Work[bool]:
+    """Show the blob in `name` too, if one of `sources` (still) has it: whether one had."""
+    for source in sources:
+        if (yield from find(source, digest)) is not None:
+            repository = yield from repositories.ensure(name)
+            yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+            return True
+    return False
+
+
+def user(name: RepositoryName, digest: Digest) -> Work[str | None]:
+    """The digest of a manifest of this repository that needs the blob, None where none does."""
+    rows = yield Statement(USERS, {"name": name.text, "digest": str(digest)})
+    return rows[0][0] if rows else None
+
+
+def unlink(name: RepositoryName, digest: Digest) -> Work[bool]:
+    """Take the blob out of this repository: whether it was there. ConstraintError while a manifest needs it."""
+    if (yield from find(name, digest)) is None:
+        return False
+    yield Statement(UNLINK, {"name": name.text, "digest": str(digest)})
+    return True

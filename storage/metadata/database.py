@@ -1,0 +1,57 @@
+"""The one seam between facts and the database that holds them.
+
+A piece of work is a generator: it yields statements, gets their rows, and returns its result. It does no I/O of
+its own, so the same work runs on SQLite (driven on a connection at hand) and on a server over the network.
+
+SQL is the subset that SQLite and PostgreSQL share, with `:name` parameters. `:now` is the database's own clock,
+in seconds since the epoch, and needs no value.
+"""
+
+from collections.abc import Callable, Generator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Rows = Sequence[Row]
+
+
+class Statement(NamedTuple):
+    """One SQL statement and the values of its parameters; with `many`, the statement runs once for each of those."""
+
+    sql: str
+    parameters: Mapping[str, Any] = {}
+    many: Sequence[Mapping[str, Any]] | None = None
+
+
+Work = Generator[Statement, Rows, T]
+
+
+class ConstraintError(Exception):
+    """A foreign key or a unique index refused the work; all of it was rolled back."""
+
+
+class Database(Protocol):
+    """Runs pieces of work. Trouble with the database itself is `estiva.errors.Unavailable` or `StorageFull`."""
+
+    async def read(self, work: Work[T]) -> T:
+        """The result of work that only selects."""
+        ...
+
+    async def write(self, work: Callable[[], Work[T]], *, durable: bool = True) -> T:
+        """The result of work in one transaction, committed when this returns; on any exception nothing is kept.
+
+        The commit survives power loss, unless `durable` is false: then it survives the death of the process only.
+        Work may be run again from its start when the database asks for it. ConstraintError.
+        """
+        ...
+
+    def version(self) -> int | None:
+        """A number that has changed when any process committed anything since it was last asked for.
+
+        Synchronous and cheap (microseconds); None where no such thing can be had.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Finish what was accepted, then let go of the database."""
+        ...

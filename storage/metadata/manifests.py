@@ -1,0 +1,159 @@
+"""Manifests: the bytes as they were pushed, and what they need."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from estiva.descriptor import Descriptor
+from estiva.digest import Digest
+from estiva.errors import ManifestBlobUnknown
+from estiva.manifest import Manifest
+from estiva.reference import Reference, RepositoryName, Tag
+from storage.metadata import repositories, tags
+from storage.metadata.database import Statement, Work
+
+BY_DIGEST = """
+SELECT manifests.digest, manifests.media_type, manifests.payload FROM repositories
+JOIN manifests ON manifests.repository_id = repositories.id
+WHERE repositories.name = :name AND manifests.digest = :reference
+"""
+BY_TAG = """
+SELECT manifests.digest, manifests.media_type, manifests.payload FROM repositories
+JOIN tags ON tags.repository_id = repositories.id
+JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = tags.digest
+WHERE repositories.name = :name AND tags.name = :reference
+"""
+EXISTS = "SELECT 1 FROM manifests WHERE repository_id = :repository AND digest = :digest"
+INSERT = """
+INSERT INTO manifests
+(repository_id, digest, media_type, artifact_type, subject, annotations, size, pushed_at, payload)
+VALUES (:repository, :digest, :media_type, :artifact_type, :subject, :annotations, :size, :now, :payload)
+ON CONFLICT (repository_id, digest) DO NOTHING
+"""
+NEED_BLOB = """
+INSERT INTO manifest_blobs (repository_id, manifest_digest, blob_digest)
+SELECT repository_blobs.repository_id, :manifest, blobs.digest FROM repository_blobs
+JOIN blobs ON blobs.digest = repository_blobs.digest
+WHERE repository_blobs.repository_id = :repository AND blobs.digest = :digest AND blobs.state = 'live'
+ON CONFLICT DO NOTHING
+"""
+NEED_CHILD = """
+INSERT INTO manifest_children (repository_id, parent_digest, child_digest)
+SELECT repository_id, :manifest, digest FROM manifests WHERE repository_id = :repository AND digest = :digest
+ON CONFLICT DO NOTHING
+"""
+NEEDS = """
+SELECT blob_digest FROM manifest_blobs WHERE repository_id = :repository AND manifest_digest = :manifest
+UNION SELECT child_digest FROM manifest_children WHERE repository_id = :repository AND parent_digest = :manifest
+"""
+PARENT = """
+SELECT parent_digest FROM manifest_children
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND child_digest = :digest LIMIT 1
+"""
+REFERRERS = """
+SELECT media_type, digest, size, artifact_type, annotations FROM manifests
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND subject = :subject AND digest > :last
+AND (:artifact_type IS NULL OR artifact_type = :artifact_type)
+ORDER BY digest LIMIT :limit
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    """A manifest as it was pushed."""
+
+    digest: Digest
+    media_type: str
+    payload: bytes
+
+
+def find(name: RepositoryName, reference: Reference) -> Work[StoredManifest | None]:
+    """The manifest of that tag or digest, None where there is none."""
+    sql = BY_TAG if isinstance(reference, Tag) else BY_DIGEST
+    rows = yield Statement(sql, {"name": name.text, "reference": str(reference)})
+    if not rows:
+        return None
+    digest, media_type, payload = rows[0]
+    return StoredManifest(Digest.parse(digest), media_type, bytes(payload))
+
+
+def put(name: RepositoryName, manifest: Manifest, stored: StoredManifest, new_tags: Sequence[Tag]) -> Work[None]:
+    """Enter a manifest with everything it needs, and point the tags at it: all of it or nothing.
+
+    ManifestBlobUnknown when something it needs is not in the repository. Idempotent.
+    """
+    repository = yield from repositories.ensure(name)
+    key = {"repository": repository, "digest": str(stored.digest)}
+    if not (yield Statement(EXISTS, key)):
+        yield Statement(INSERT, {**key, **_columns(manifest, stored)})
+        yield from _need(repository, str(stored.digest), manifest)
+    yield from tags.move(repository, new_tags, str(stored.digest))
+
+
+def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
+    """Remove a manifest and every tag that points at it: whether it was there.
+
+    ConstraintError while an index needs it.
+    """
+    repository = yield from repositories.find(name)
+    key = {"repository": repository, "digest": str(digest)}
+    if repository is None or not (yield Statement(EXISTS, key)):
+        return False
+    yield Statement("DELETE FROM tags WHERE repository_id = :repository AND digest = :digest", key)
+    yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
+    return True
+
+
+def parent(name: RepositoryName, digest: Digest) -> Work[str | None]:
+    """The digest of an index of this repository that lists the manifest, None where none does."""
+    rows = yield Statement(PARENT, {"name": name.text, "digest": str(digest)})
+    return rows[0][0] if rows else None
+
+
+def referrers(
+    name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
+) -> Work[list[Descriptor]]:
+    """Manifests whose subject that is, at most `limit` after digest `last`, as a referrers list shows them."""
+    rows = yield Statement(
+        REFERRERS,
+        {
+            "name": name.text,
+            "subject": str(subject),
+            "artifact_type": artifact_type,
+            "last": last,
+            "limit": limit,
+        },
+    )
+    return [
+        Descriptor(media_type, Digest.parse(digest), size, kind, json.loads(annotations or "{}"))
+        for media_type, digest, size, kind, annotations in rows
+    ]
+
+
+def _columns(manifest: Manifest, stored: StoredManifest) -> dict[str, object]:
+    # Annotations are only ever asked for in a list of referrers.
+    annotations = json.dumps(dict(manifest.annotations)) if manifest.subject and manifest.annotations else None
+    return {
+        "media_type": stored.media_type,
+        "artifact_type": manifest.artifact_type,
+        "subject": str(manifest.subject.digest) if manifest.subject else None,
+        "annotations": annotations,
+        "size": len(stored.payload),
+        "payload": stored.payload,
+    }
+
+
+def _need(repository: int, digest: str, manifest: Manifest) -> Work[None]:
+    """Record what the manifest needs, and refuse it where something of that is missing."""
+    # A layer with urls is fetched from there by the client; it may be absent here.
+    required = {str(blob.digest) for blob in (*manifest.blobs, *manifest.children) if not blob.urls}
+    key = {"repository": repository, "manifest": digest}
+    children = {str(child.digest) for child in manifest.children}
+    yield Statement(NEED_CHILD, many=[{**key, "digest": child} for child in sorted(children)])
+    present = {needed for (needed,) in (yield Statement(NEEDS, key))}
+    # Build caches list plain blobs in an index, so what is no manifest may be one.
+    blobs = {str(blob.digest) for blob in manifest.blobs} | children - present
+    yield Statement(NEED_BLOB, many=[{**key, "digest": blob} for blob in sorted(blobs)])
+    present = {needed for (needed,) in (yield Statement(NEEDS, key))}
+    if missing := sorted(required - present):
+        raise ManifestBlobUnknown(detail={"digests": missing[:100]})

@@ -1,0 +1,50 @@
+"""Repositories: created by the first push, listed by name, deleted with everything in them."""
+
+from estiva.reference import RepositoryName
+from storage.metadata.database import Statement, Work
+
+ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
+FIND = "SELECT id FROM repositories WHERE name = :name"
+PAGE = "SELECT name FROM repositories WHERE name > :last ORDER BY name LIMIT :limit"
+CONTENTS = ("tags", "manifest_children", "manifest_blobs", "manifests", "repository_blobs", "uploads")
+
+
+def find(name: RepositoryName) -> Work[int | None]:
+    """The repository's id, None where there is no such repository."""
+    rows = yield Statement(FIND, {"name": name.text})
+    return rows[0][0] if rows else None
+
+
+def ensure(name: RepositoryName) -> Work[int]:
+    """The repository's id; it is created where there was none."""
+    found = yield from find(name)
+    if found is not None:
+        return found
+    yield Statement(ENSURE, {"name": name.text})
+    rows = yield Statement(FIND, {"name": name.text})
+    identifier: int = rows[0][0]
+    return identifier
+
+
+def page(last: str, limit: int) -> Work[list[str]]:
+    """At most `limit` names after `last`, in byte order."""
+    rows = yield Statement(PAGE, {"last": last, "limit": limit})
+    return [name for (name,) in rows]
+
+
+def delete(name: RepositoryName) -> Work[list[str] | None]:
+    """Remove the repository and everything in it: the ids of its unfinished uploads, None where there is none.
+
+    The blobs' bytes stay: which of them nobody needs any more is a question for garbage collection.
+    """
+    repository = yield from find(name)
+    if repository is None:
+        return None
+    uploads = yield Statement("SELECT id FROM uploads WHERE repository_id = :repository", {"repository": repository})
+    for table in CONTENTS:
+        yield Statement(
+            f"DELETE FROM {table} WHERE repository_id = :repository",  # noqa: S608 - names from the list above
+            {"repository": repository},
+        )
+    yield Statement("DELETE FROM repositories WHERE id = :repository", {"repository": repository})
+    return [upload for (upload,) in uploads]

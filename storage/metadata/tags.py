@@ -1,0 +1,40 @@
+"""Tags: names that point at a manifest of their repository, and can move."""
+
+from collections.abc import Sequence
+
+from estiva.reference import RepositoryName, Tag
+from storage.metadata.database import Statement, Work
+
+# A push that changes nothing leaves the time of tagging as it was.
+MOVE = """
+INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES (:repository, :tag, :digest, :now)
+ON CONFLICT (repository_id, name) DO UPDATE SET digest = excluded.digest, tagged_at = excluded.tagged_at
+WHERE tags.digest <> excluded.digest
+"""
+PAGE = """
+SELECT tags.name FROM tags
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND tags.name > :last
+ORDER BY tags.name LIMIT :limit
+"""
+DELETE = """
+DELETE FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND name = :tag
+RETURNING digest
+"""
+
+
+def move(repository: int, tags: Sequence[Tag], digest: str) -> Work[None]:
+    """Point these tags at a manifest that the repository has."""
+    values = [{"repository": repository, "tag": tag.text, "digest": digest} for tag in tags]
+    yield Statement(MOVE, many=values)
+
+
+def page(name: RepositoryName, last: str, limit: int) -> Work[list[str]]:
+    """At most `limit` tags after `last`, in byte order."""
+    rows = yield Statement(PAGE, {"name": name.text, "last": last, "limit": limit})
+    return [tag for (tag,) in rows]
+
+
+def delete(name: RepositoryName, tag: Tag) -> Work[bool]:
+    """Remove a tag, and nothing else: whether it was there."""
+    rows = yield Statement(DELETE, {"name": name.text, "tag": tag.text})
+    return bool(rows)

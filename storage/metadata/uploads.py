@@ -1,0 +1,51 @@
+"""Uploads: which unfinished upload belongs to which repository. Its bytes and offset are the blob store's."""
+
+from dataclasses import dataclass
+
+from estiva.digest import Algorithm
+from estiva.reference import RepositoryName
+from storage.metadata import repositories
+from storage.metadata.database import Statement, Work
+
+START = """
+INSERT INTO uploads (id, repository_id, algorithm, started_at) VALUES (:id, :repository, :algorithm, :now)
+"""
+FIND = """
+SELECT uploads.algorithm FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
+WHERE uploads.id = :id AND repositories.name = :name
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRecord:
+    """An unfinished upload, and the algorithm its content is hashed with while it arrives."""
+
+    id: str
+    repository: RepositoryName
+    algorithm: Algorithm
+
+
+def start(upload: UploadRecord) -> Work[None]:
+    """Enter a new upload, and its repository where there was none."""
+    repository = yield from repositories.ensure(upload.repository)
+    yield Statement(START, {"id": upload.id, "repository": repository, "algorithm": upload.algorithm.value})
+
+
+def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
+    """The upload, None where this repository has none of that id."""
+    rows = yield Statement(FIND, {"id": upload_id, "name": name.text})
+    return UploadRecord(upload_id, name, Algorithm(rows[0][0])) if rows else None
+
+
+def forget(upload_id: str) -> Work[None]:
+    """Remove the upload's entry. Idempotent."""
+    yield Statement("DELETE FROM uploads WHERE id = :id", {"id": upload_id})
+
+
+def started_before(moment: float, limit: int) -> Work[list[str]]:
+    """The ids of at most `limit` uploads that began before `moment`, the oldest first."""
+    rows = yield Statement(
+        "SELECT id FROM uploads WHERE started_at < :moment ORDER BY started_at LIMIT :limit",
+        {"moment": moment, "limit": limit},
+    )
+    return [identifier for (identifier,) in rows]
