@@ -7,6 +7,8 @@ Every method blocks (disk, network) and is called from a worker thread, except w
 data goes through `Upload.write`, which hashes and stores one large piece at a time.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from estiva.digest import Algorithm, Digest
@@ -28,22 +30,16 @@ class BlobMissingError(LookupError):
     """The store has no bytes under that key."""
 
 
-class StoredBlob(Protocol):
-    """What a committed upload became."""
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """What a committed upload became: its storage key (a digest plus a generation that is never used twice) and length."""
 
-    @property
-    def key(self) -> str:
-        """The storage key: the digest plus a generation that is never used twice."""
-        ...
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        ...
+    key: str
+    size: int
 
 
 class Upload(Protocol):
-    """One unfinished upload, held exclusively until `close`."""
+    """One unfinished upload, held exclusively until `close`. One thread at a time uses it."""
 
     @property
     def offset(self) -> int:
@@ -57,7 +53,9 @@ class Upload(Protocol):
     def commit(self, digest: Digest) -> StoredBlob:
         """Make the content a blob: verified, and durable when this returns. The upload is gone afterwards.
 
-        DigestMismatchError leaves the upload as it is. Each commit makes a new key, also for known content.
+        DigestMismatchError leaves the upload as it is. UploadUnknownError when it was discarded meanwhile. OSError
+        when it can't be made durable: nothing was promised then, and the upload may be gone (where the disk no
+        longer says what it holds, the content has to come again). Each commit makes a new key, also for known content.
         """
         ...
 
@@ -67,10 +65,16 @@ class Upload(Protocol):
 
 
 class BlobStore(Protocol):
-    """Blobs by key, uploads by id."""
+    """Blobs by key, uploads by id.
+
+    Names may come from anywhere: an id or key that the store could never have given is one that it does not have.
+    """
 
     def create_upload(self, upload_id: str) -> None:
-        """Begin an upload of that id, a name that the caller made unguessable and never reuses."""
+        """Begin an upload of that id, a name that the caller made unguessable and never reuses.
+
+        ValueError for anything but 1 to 128 letters, digits, `-` and `_`; FileExistsError for one that is there.
+        """
         ...
 
     def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
@@ -82,13 +86,18 @@ class BlobStore(Protocol):
         ...
 
     def discard_upload(self, upload_id: str) -> None:
-        """Forget an upload and its bytes. Idempotent."""
+        """Forget an upload and its bytes, also while somebody writes to it: it can't be committed then. Idempotent."""
+        ...
+
+    def stale_uploads(self, older_than: float) -> Iterator[str]:
+        """The ids of uploads that nobody holds and that got no byte for `older_than` seconds."""
         ...
 
     def open_blob(self, key: str) -> BinaryIO:
         """The blob's bytes, seekable; a real file (with `fileno`) where the kernel can send it. BlobMissingError.
 
-        Quick enough on local disk to be called on the event loop.
+        Quick enough on local disk to be called on the event loop. Unbuffered: `read(n)` may give fewer than n bytes
+        before the end. A blob that is deleted while open stays readable through what was opened.
         """
         ...
 

@@ -109,8 +109,7 @@ class SQLiteDatabase:
         try:
             self._set_synchronous(any(pending.durable for pending in group))
             self._writer.execute("BEGIN IMMEDIATE")
-            for pending in group:
-                outcomes.append((pending, *self._run(pending)))
+            outcomes.extend((pending, *self._run(pending)) for pending in group)
             self._writer.execute("COMMIT")
         except sqlite3.Error as error:
             self._roll_back()

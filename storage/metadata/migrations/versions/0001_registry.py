@@ -9,7 +9,7 @@ down_revision = None
 # Names sort by their bytes, whatever the database's locale.
 Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 Id = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-Time = sa.Double()
+Time: sa.Double[float] = sa.Double()
 
 
 def upgrade() -> None:
