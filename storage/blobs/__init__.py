@@ -32,10 +32,12 @@ class BlobMissingError(LookupError):
 
 @dataclass(frozen=True, slots=True)
 class StoredBlob:
-    """What a committed upload became: its storage key (a digest plus a generation that is never used twice) and length."""
+    """What a committed upload became."""
 
     key: str
+    """The storage key: the digest plus a generation that is never used twice."""
     size: int
+    """Length in bytes."""
 
 
 class Upload(Protocol):

@@ -1,0 +1,199 @@
+"""One upload on local disk: a file whose length is the offset, so that it outlives the process that wrote it."""
+
+import contextlib
+import errno
+import fcntl
+import io
+import os
+from pathlib import Path
+
+from estiva.digest import Digest
+from storage.blobs import DigestMismatchError, StoredBlob, UploadBusyError, UploadUnknownError, writeback
+from storage.blobs.directories import sync_directory
+from storage.blobs.hashing import RunningHash, RunningHashes, digest_of_file
+from storage.blobs.names import new_storage_key
+
+_OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+
+
+def create_file(path: Path) -> None:
+    """The empty file of a new upload."""
+    descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.fchmod(descriptor, 0o600)  # whatever the umask took away
+    finally:
+        os.close(descriptor)
+
+
+def hold_file(path: Path) -> int:
+    """A descriptor of an upload's file that nobody else holds, in this process or another.
+
+    UploadUnknownError, or UploadBusyError at once. The lock goes with the descriptor, also when the process is killed.
+    """
+    try:
+        descriptor = _open_writable(path)
+    except FileNotFoundError:
+        raise UploadUnknownError(path.name) from None
+    try:
+        _lock(descriptor, path)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _open_writable(path: Path) -> int:
+    try:
+        return os.open(path, _OPEN)
+    except PermissionError:
+        _make_writable_again(path)
+        return os.open(path, _OPEN)
+
+
+def _lock(descriptor: int, path: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UploadBusyError(path.name) from None
+    if not _is_still(descriptor, path):  # committed or discarded between open and lock
+        raise UploadUnknownError(path.name)
+
+
+def _is_still(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+    except FileNotFoundError:
+        return False
+
+
+def _make_writable_again(path: Path) -> None:
+    """A process killed in the middle of a commit may have left the upload read-only."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        _lock(descriptor, path)
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+
+
+class FileUpload:
+    """An upload that is held; see `storage.blobs.Upload` for what is promised."""
+
+    def __init__(
+        self, path: Path, blobs: Path, descriptor: int, running: RunningHash | None, waiting: RunningHashes
+    ) -> None:
+        self._path = path
+        self._blobs = blobs
+        self._descriptor = descriptor
+        self._offset = os.fstat(descriptor).st_size
+        self._sent = self._offset
+        self._running = running
+        self._waiting = waiting
+
+    @property
+    def offset(self) -> int:
+        """How many bytes the file holds."""
+        return self._offset
+
+    def write(self, data: memoryview) -> None:
+        """Append and hash one piece, or leave the upload as it was."""
+        self._require_open()
+        try:
+            self._append(data)
+        except OSError:
+            self._take_back()
+            raise
+        if self._running is not None:
+            self._running.update(data)
+
+    def _append(self, data: memoryview) -> None:
+        written = 0
+        while written < len(data):
+            count = os.pwrite(self._descriptor, data[written:], self._offset + written)
+            if count == 0:
+                raise OSError(errno.EIO, "nothing was written")
+            written += count
+        self._offset += written
+        if self._offset - self._sent >= writeback.STEP:
+            writeback.begin_writeback(self._descriptor, self._sent, self._offset - self._sent)
+            self._sent = self._offset
+
+    def _take_back(self) -> None:
+        """Cut off what a failed write left. Where that fails too, the file's length is the truth, to be hashed anew."""
+        try:
+            os.ftruncate(self._descriptor, self._offset)
+        except OSError:
+            self._offset = os.fstat(self._descriptor).st_size
+            self._running = None
+
+    def commit(self, digest: Digest) -> StoredBlob:
+        """Verify, make durable, and only then let it appear among the blobs.
+
+        The order is the promise: content on disk, then its name, then the name on disk. `rename` and not link +
+        unlink, since a crash between those two would leave one file that is both a blob and a writable upload.
+        `rename` would overwrite, but the key's 128 random bits name nothing that exists.
+        """
+        self._require_open()
+        if self._digest(digest) != digest:
+            raise DigestMismatchError(str(digest))
+        key = new_storage_key(digest)
+        target = self._blobs / key
+        os.fchmod(self._descriptor, 0o444)
+        self._sync_file()
+        self._move(target)
+        _sync_entry(target)
+        return StoredBlob(key, self._offset)
+
+    def _digest(self, named: Digest) -> Digest:
+        if self._running is not None and self._running.algorithm is named.algorithm:
+            return self._running.digest()
+        with io.FileIO(self._descriptor, "rb", closefd=False) as file:
+            return digest_of_file(file, named.algorithm)
+
+    def _sync_file(self) -> None:
+        """The kernel reports a failed write-back once and then calls the pages clean: a second try would lie."""
+        try:
+            os.fsync(self._descriptor)
+        except OSError:
+            with contextlib.closing(self):
+                self._running = None
+                self._path.unlink(missing_ok=True)
+            raise
+
+    def _move(self, target: Path) -> None:
+        try:
+            self._path.rename(target)
+        except FileNotFoundError:
+            if self._path.exists():
+                raise
+            self._let_go()
+            raise UploadUnknownError(self._path.name) from None
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Release the file of an upload that is no more."""
+        self._running = None
+        self.close()
+
+    def close(self) -> None:
+        """Let go; the hash waits for the next request of this process."""
+        if self._descriptor < 0:
+            return
+        if self._running is not None:
+            self._waiting.keep(self._path.name, self._running)
+            self._running = None
+        descriptor, self._descriptor = self._descriptor, -1
+        os.close(descriptor)  # and with it the lock: the last step
+
+    def _require_open(self) -> None:
+        if self._descriptor < 0:
+            raise ValueError("the upload was let go")
+
+
+def _sync_entry(blob: Path) -> None:
+    """Make a blob's name durable; a name that may or may not be there after a power loss is taken back."""
+    try:
+        sync_directory(blob.parent)
+    except OSError:
+        blob.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,110 @@
+"""Blobs in a local directory.
+
+    root/uploads/<id>                                         one file per upload; its length is its offset
+    root/blobs/<algorithm>/<2 hex>/<digest hex>.<generation>  one read-only file per committed blob
+
+Several processes may share the directory: what they must agree on (who writes to an upload, which blobs there are)
+is held by the file system. Nothing temporary is ever outside `uploads`.
+"""
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from estiva.digest import Algorithm
+from storage.blobs import BlobMissingError, Upload, UploadUnknownError
+from storage.blobs.directories import prepare
+from storage.blobs.file_upload import FileUpload, create_file, hold_file
+from storage.blobs.hashing import RunningHashes
+from storage.blobs.names import is_storage_key, is_upload_id
+
+
+class FilesystemBlobStore:
+    """A `storage.blobs.BlobStore` in a directory of a local file system; makes the directory where it is missing."""
+
+    def __init__(self, root: Path) -> None:
+        self._uploads, self._blobs = prepare(root.absolute())
+        self._waiting = RunningHashes()
+
+    def create_upload(self, upload_id: str) -> None:
+        """Begin an upload. It outlives the process; a power loss before its commit may take it."""
+        if not is_upload_id(upload_id):
+            raise ValueError("not an upload id")
+        create_file(self._uploads / upload_id)
+
+    def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Continue an upload: with the hash that this process kept, or else a second pass over the file at commit."""
+        path = self._upload_path(upload_id)
+        descriptor = hold_file(path)
+        length = os.fstat(descriptor).st_size
+        running = self._waiting.take(upload_id, algorithm, length)
+        return FileUpload(path, self._blobs, descriptor, running, self._waiting)
+
+    def upload_offset(self, upload_id: str) -> int:
+        """The length of the upload's file."""
+        try:
+            return self._upload_path(upload_id).stat().st_size
+        except FileNotFoundError:
+            raise UploadUnknownError(upload_id) from None
+
+    def discard_upload(self, upload_id: str) -> None:
+        """Remove the upload's file; somebody who writes to it just now finds out when committing."""
+        if is_upload_id(upload_id):
+            (self._uploads / upload_id).unlink(missing_ok=True)
+            self._waiting.forget(upload_id)
+
+    def stale_uploads(self, older_than: float) -> Iterator[str]:
+        """Uploads that nobody holds and whose files were last written to at least `older_than` seconds ago."""
+        latest = time.time() - older_than
+        with os.scandir(self._uploads) as entries:
+            for entry in entries:
+                if is_upload_id(entry.name) and _is_idle(entry, latest):
+                    yield entry.name
+
+    def open_blob(self, key: str) -> BinaryIO:
+        """The blob's file, unbuffered."""
+        if not is_storage_key(key):
+            raise BlobMissingError(key)
+        try:
+            return open(self._blobs / key, "rb", buffering=0)
+        except FileNotFoundError:
+            raise BlobMissingError(key) from None
+
+    def delete_blob(self, key: str) -> None:
+        """Remove the blob's file.
+
+        Its directory isn't synced: when a power loss brings the file back, no fact names it and its key is never
+        made again, so all it takes is room, until the next check for blobs without facts finds it.
+        """
+        if is_storage_key(key):
+            (self._blobs / key).unlink(missing_ok=True)
+
+    def probe(self) -> None:
+        """Write a byte to a file beside the uploads and remove it. Its name is no upload's, and always the same."""
+        path = self._uploads / ".probe"
+        path.write_bytes(b"\0")
+        path.unlink(missing_ok=True)
+
+    def _upload_path(self, upload_id: str) -> Path:
+        if not is_upload_id(upload_id):
+            raise UploadUnknownError(upload_id)
+        return self._uploads / upload_id
+
+
+def _is_idle(entry: os.DirEntry[str], latest: float) -> bool:
+    try:
+        if entry.stat(follow_symlinks=False).st_mtime > latest:
+            return False
+        descriptor = os.open(entry.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return False  # finished meanwhile
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True

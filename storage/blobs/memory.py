@@ -1,0 +1,145 @@
+"""Blobs in this process's memory: for tests and for registries that forget."""
+
+import io
+import threading
+import time
+from collections.abc import Iterator
+from typing import BinaryIO
+
+from estiva.digest import Algorithm, Digest
+from storage.blobs import (
+    BlobMissingError,
+    DigestMismatchError,
+    StoredBlob,
+    Upload,
+    UploadBusyError,
+    UploadUnknownError,
+)
+from storage.blobs.names import is_upload_id, new_storage_key
+
+
+class _Unfinished:
+    """An upload's bytes, and whether somebody holds them."""
+
+    def __init__(self) -> None:
+        self.content = bytearray()
+        self.held = threading.Lock()
+        self.written = time.monotonic()
+
+
+class MemoryBlobStore:
+    """A `storage.blobs.BlobStore` that lives as long as this object; durable means no more than that here."""
+
+    def __init__(self) -> None:
+        self._uploads: dict[str, _Unfinished] = {}
+        self._blobs: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def create_upload(self, upload_id: str) -> None:
+        """Begin an upload."""
+        if not is_upload_id(upload_id):
+            raise ValueError("not an upload id")
+        with self._lock:
+            if upload_id in self._uploads:
+                raise FileExistsError(upload_id)
+            self._uploads[upload_id] = _Unfinished()
+
+    def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Continue an upload. The algorithm makes no difference here: the content is hashed at its commit."""
+        unfinished = self._unfinished(upload_id)
+        if not unfinished.held.acquire(blocking=False):
+            raise UploadBusyError(upload_id)
+        if self._uploads.get(upload_id) is not unfinished:  # committed or discarded before it was held
+            unfinished.held.release()
+            raise UploadUnknownError(upload_id)
+        return _MemoryUpload(self, upload_id, unfinished)
+
+    def upload_offset(self, upload_id: str) -> int:
+        """How many bytes the upload holds."""
+        return len(self._unfinished(upload_id).content)
+
+    def discard_upload(self, upload_id: str) -> None:
+        """Forget an upload; somebody who writes to it just now finds out when committing."""
+        with self._lock:
+            self._uploads.pop(upload_id, None)
+
+    def stale_uploads(self, older_than: float) -> Iterator[str]:
+        """Uploads that nobody holds and that got nothing for `older_than` seconds."""
+        latest = time.monotonic() - older_than
+        with self._lock:
+            uploads = list(self._uploads.items())
+        for upload_id, unfinished in uploads:
+            if unfinished.written <= latest and not unfinished.held.locked():
+                yield upload_id
+
+    def open_blob(self, key: str) -> BinaryIO:
+        """The blob's bytes, not copied."""
+        try:
+            return io.BytesIO(self._blobs[key])
+        except KeyError:
+            raise BlobMissingError(key) from None
+
+    def delete_blob(self, key: str) -> None:
+        """Remove the bytes; those who read them keep them to the end."""
+        self._blobs.pop(key, None)
+
+    def probe(self) -> None:
+        """Memory can always be written to."""
+
+    def finish(self, upload_id: str, unfinished: _Unfinished, digest: Digest) -> StoredBlob:
+        """Turn an upload into a blob, unless it was discarded."""
+        key = new_storage_key(digest)
+        content = bytes(unfinished.content)
+        with self._lock:
+            if self._uploads.get(upload_id) is not unfinished:
+                raise UploadUnknownError(upload_id)
+            del self._uploads[upload_id]
+            self._blobs[key] = content
+        return StoredBlob(key, len(content))
+
+    def _unfinished(self, upload_id: str) -> _Unfinished:
+        try:
+            return self._uploads[upload_id]
+        except KeyError:
+            raise UploadUnknownError(upload_id) from None
+
+
+class _MemoryUpload:
+    """An upload that is held; see `storage.blobs.Upload` for what is promised."""
+
+    def __init__(self, store: MemoryBlobStore, upload_id: str, unfinished: _Unfinished) -> None:
+        self._store = store
+        self._upload_id = upload_id
+        self._unfinished = unfinished
+        self._open = True
+
+    @property
+    def offset(self) -> int:
+        """How many bytes the upload holds."""
+        return len(self._unfinished.content)
+
+    def write(self, data: memoryview) -> None:
+        """Append one piece."""
+        self._require_open()
+        self._unfinished.content += data
+        self._unfinished.written = time.monotonic()
+
+    def commit(self, digest: Digest) -> StoredBlob:
+        """Make the content a blob."""
+        self._require_open()
+        if Digest.of(self._unfinished.content, digest.algorithm) != digest:
+            raise DigestMismatchError(str(digest))
+        try:
+            return self._store.finish(self._upload_id, self._unfinished, digest)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the upload."""
+        if self._open:
+            self._open = False
+            self._unfinished.held.release()
+
+    def _require_open(self) -> None:
+        if not self._open:
+            raise ValueError("the upload was let go")
