@@ -1,5 +1,6 @@
 """Blobs in this process's memory: for tests and for registries that forget."""
 
+import contextlib
 import io
 import threading
 import time
@@ -86,16 +87,15 @@ class MemoryBlobStore:
     def probe(self) -> None:
         """Memory can always be written to."""
 
-    def finish(self, upload_id: str, unfinished: _Unfinished, digest: Digest) -> StoredBlob:
-        """Turn an upload into a blob, unless it was discarded."""
+    def finish(self, upload_id: str, unfinished: _Unfinished, digest: Digest, content: bytes) -> str:
+        """Turn an upload into a blob, unless it was discarded; the blob's key."""
         key = new_storage_key(digest)
-        content = bytes(unfinished.content)
         with self._lock:
             if self._uploads.get(upload_id) is not unfinished:
                 raise UploadUnknownError(upload_id)
             del self._uploads[upload_id]
             self._blobs[key] = content
-        return StoredBlob(key, len(content))
+        return key
 
     def _unfinished(self, upload_id: str) -> _Unfinished:
         try:
@@ -127,12 +127,11 @@ class _MemoryUpload:
     def commit(self, digest: Digest) -> StoredBlob:
         """Make the content a blob."""
         self._require_open()
-        if Digest.of(self._unfinished.content, digest.algorithm) != digest:
+        content = bytes(self._unfinished.content)
+        if Digest.of(content, digest.algorithm) != digest:
             raise DigestMismatchError(str(digest))
-        try:
-            return self._store.finish(self._upload_id, self._unfinished, digest)
-        finally:
-            self.close()
+        with contextlib.closing(self):
+            return StoredBlob(self._store.finish(self._upload_id, self._unfinished, digest, content), len(content))
 
     def close(self) -> None:
         """Let go of the upload."""
