@@ -1,0 +1,115 @@
+"""The registries that can be measured, how each is found, configured and started."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+REFERENCE = "distribution"
+"""The peer that the goals are ratios to."""
+
+
+class PeerMissing(Exception):
+    """A peer was asked for whose program cannot be found."""
+
+
+@dataclass(frozen=True)
+class Peer(ABC):
+    """A registry program, ready to be started."""
+
+    name: str
+    program: str
+
+    @abstractmethod
+    def command(self, directory: Path, port: int) -> list[str]:
+        """The command that serves an empty directory on a port of 127.0.0.1."""
+
+    @abstractmethod
+    def version(self) -> str:
+        """The program's own words about its version."""
+
+    def environment(self) -> dict[str, str]:
+        """The environment to start it with."""
+        return {name: value for name, value in os.environ.items() if not name.startswith(_SETTINGS)}
+
+
+_SETTINGS = ("ESTIVA_", "REGISTRY_", "OTEL_")
+
+
+@dataclass(frozen=True)
+class Estiva(Peer):
+    """This project's registry, as ``estiva serve`` starts it without configuration."""
+
+    workers: int = 1
+
+    def command(self, directory: Path, port: int) -> list[str]:
+        return [
+            *(self.program, "serve", "--data", str(directory / "data")),
+            *("--listen", f"127.0.0.1:{port}", "--workers", str(self.workers)),
+        ]
+
+    def version(self) -> str:
+        from estiva import __version__
+
+        return f"estiva {__version__}, workers: {self.workers}"
+
+
+_CONFIGURATION = """\
+version: 0.1
+log: {{level: error, accesslog: {{disabled: true}}}}
+storage: {{filesystem: {{rootdirectory: {data}}}}}
+http: {{addr: "127.0.0.1:{port}"}}
+"""
+
+
+@dataclass(frozen=True)
+class Distribution(Peer):
+    """CNCF distribution, or Debian's older build of it: files on disk, no authentication, no cache."""
+
+    def command(self, directory: Path, port: int) -> list[str]:
+        configuration = directory / "config.yml"
+        configuration.write_text(_CONFIGURATION.format(data=directory / "data", port=port))
+        return [self.program, "serve", str(configuration)]
+
+    def environment(self) -> dict[str, str]:
+        # Version 3 otherwise tries to send a trace of every request to a collector on this machine.
+        return super().environment() | {"OTEL_TRACES_EXPORTER": "none"}
+
+    def version(self) -> str:
+        told = subprocess.run([self.program, "--version"], capture_output=True, text=True, timeout=10, check=True)
+        return told.stdout.split(maxsplit=1)[1].strip()
+
+
+PROGRAMS = {"estiva": "estiva", "distribution": "registry", "docker-registry": "docker-registry"}
+"""The name of each peer and of its program."""
+
+
+def find(wanted: str) -> Peer:
+    """The peer of ``NAME``, ``NAME:WORKERS`` (estiva only) or ``NAME=PATH``."""
+    name, _, path = wanted.partition("=")
+    kind, _, workers = name.partition(":")
+    if kind not in PROGRAMS:
+        raise PeerMissing(f"{kind!r} is none of the known peers: {', '.join(PROGRAMS)}")
+    program = path or look_for(PROGRAMS[kind])
+    if program is None or not os.access(program, os.X_OK):
+        raise PeerMissing(f"the peer {kind} needs the program {path or PROGRAMS[kind]}, which was not found")
+    if kind == "estiva":
+        return Estiva(name, program, int(workers or "1"))
+    return Distribution(name, program)
+
+
+def found() -> list[Peer]:
+    """Every known peer whose program is on this machine, estiva first."""
+    return [find(name) for name, program in PROGRAMS.items() if look_for(program)]
+
+
+def look_for(program: str) -> str | None:
+    """A program beside this Python, among the repository's tools, or on the PATH."""
+    places = [str(Path(sys.executable).parent), str(REPOSITORY / ".tools" / "bin"), os.environ.get("PATH", "")]
+    return shutil.which(program, path=os.pathsep.join(places))

@@ -1,0 +1,162 @@
+"""Runs scenarios in interleaved rounds: every peer once per scenario and round, one after another."""
+
+from __future__ import annotations
+
+import http.client
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from benchmarks import procfs
+from benchmarks.contents import Contents
+from benchmarks.peers import Peer
+from benchmarks.scenario import GIB, MIB, Sample, Scenario, ScenarioFailed, Target
+from benchmarks.server import Server, started
+from benchmarks.stock import PARTS
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One timed run of one scenario against one peer."""
+
+    scenario: str
+    peer: str
+    round: int
+    rate: float
+    """In the scenario's unit."""
+    p50_ms: float
+    p99_ms: float
+    cpu: float
+    """Server CPU: µs per operation, or seconds per GiB where the unit is MiB/s."""
+    peak_rss_mib: float
+    load_cpu: float
+    """The load generator's own CPU seconds per second: near 1, it may be what limits the rate."""
+    operations: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A scenario that could not be measured against a peer, with the reason."""
+
+    scenario: str
+    peer: str
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Load:
+    """How long and how large: seconds per timed part, entries of the long lists, rounds."""
+
+    seconds: float
+    entries: int
+    rounds: int
+
+
+class Bench:
+    """The running peers with their stock, and the contents to push to them."""
+
+    def __init__(self, directory: Path, contents: Contents, load: Load) -> None:
+        self._directory = directory
+        self._contents = contents
+        self._load = load
+        self._opened = ExitStack()
+        self._standing: dict[str, Server] = {}
+        self._stocked: set[tuple[str, str]] = set()
+        self._fresh = 0
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    @contextmanager
+    def serving(self, scenario: Scenario, peer: Peer) -> Iterator[Server]:
+        """The peer, holding what the scenario needs."""
+        if scenario.fresh:
+            self._fresh += 1
+            with started(peer, self._directory / f"fresh-{self._fresh}") as server:
+                yield server
+            return
+        if peer.name not in self._standing:
+            place = self._directory / f"standing-{len(self._standing)}"
+            self._standing[peer.name] = self._opened.enter_context(started(peer, place))
+        server = self._standing[peer.name]
+        for part in scenario.needs:
+            if (peer.name, part) not in self._stocked:
+                PARTS[part](self.target(server))
+                self._stocked.add((peer.name, part))
+        yield server
+
+    def target(self, server: Server) -> Target:
+        """The server as the scenarios see it."""
+        return Target("127.0.0.1", server.port, self._load.seconds, self._load.entries, self._contents)
+
+
+def measured(
+    bench: Bench, scenarios: Sequence[Scenario], peers: Sequence[Peer], rounds: int
+) -> Iterator[Measurement | Failure]:
+    """Every scenario against every peer, round by round: A B C A B C."""
+    for number in range(1, rounds + 1):
+        for scenario in scenarios:
+            for peer in peers:
+                if peer.name not in scenario.unable:
+                    yield _one(bench, scenario, peer, number)
+
+
+def _one(bench: Bench, scenario: Scenario, peer: Peer, number: int) -> Measurement | Failure:
+    try:
+        with bench.serving(scenario, peer) as server:
+            timed = scenario.prepare(bench.target(server))
+            return _measure(scenario, server, number, timed)
+    except (ScenarioFailed, OSError, http.client.HTTPException) as error:
+        return Failure(scenario.name, peer.name, number, f"{type(error).__name__}: {error}")
+
+
+def _measure(scenario: Scenario, server: Server, number: int, timed: Callable[[], Sample]) -> Measurement:
+    procfs.reset_peak(server.pid)
+    own, used = _own_cpu(), procfs.cpu_seconds(server.pid)
+    sample = timed()
+    used, own = procfs.cpu_seconds(server.pid) - used, _own_cpu() - own
+    return Measurement(
+        scenario=scenario.name,
+        peer=server.peer.name,
+        round=number,
+        rate=rate(scenario, sample),
+        p50_ms=sample.p50_ms,
+        p99_ms=sample.p99_ms,
+        cpu=cost(scenario, sample, used),
+        peak_rss_mib=procfs.peak_bytes(server.pid) / MIB,
+        load_cpu=own / sample.seconds,
+        operations=sample.operations,
+        seconds=sample.seconds,
+    )
+
+
+def rate(scenario: Scenario, sample: Sample) -> float:
+    """Operations, or MiB, per second."""
+    done = sample.operations if scenario.unit == "ops/s" else sample.bytes / MIB
+    return done / sample.seconds
+
+
+def cost(scenario: Scenario, sample: Sample, seconds: float) -> float:
+    """CPU in µs per operation, or in seconds per GiB."""
+    return seconds * 1e6 / sample.operations if scenario.unit == "ops/s" else seconds * GIB / sample.bytes
+
+
+def _own_cpu() -> float:
+    """The CPU time of this process and of those it has waited for, such as wrk."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
+
+
+def as_json(results: Sequence[Measurement | Failure]) -> dict[str, list[dict[str, object]]]:
+    """Measurements and failures as they go into the results file."""
+    return {
+        "measurements": [asdict(result) for result in results if isinstance(result, Measurement)],
+        "failures": [asdict(result) for result in results if isinstance(result, Failure)],
+    }

@@ -1,0 +1,89 @@
+"""What a scenario is, what one timed run of it gives, and the goal it is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from benchmarks.contents import Contents
+
+Unit = Literal["ops/s", "MiB/s"]
+MIB = 1 << 20
+GIB = 1 << 30
+TIMES = "\N{MULTIPLICATION SIGN}"
+NONE = "\N{EN DASH}"
+"""What a table shows where there is nothing to show."""
+
+
+class ScenarioFailed(Exception):
+    """The scenario could not be measured; the message says why in one sentence."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the load generator saw in one timed part."""
+
+    operations: int
+    bytes: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running registry and how long, with what contents and with how many entries to load it."""
+
+    host: str
+    port: int
+    seconds: float
+    entries: int
+    """How many tags the repository of tags and how many repositories the catalogue is filled with."""
+    contents: Contents
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return self.host, self.port
+
+    def url(self, path: str) -> str:
+        return f"http://{self.host}:{self.port}{path}"
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What must hold of estiva with one worker: ratios against the reference peer, or a latency."""
+
+    rate: float | None = None
+    cpu: float | None = None
+    p99_ms: float | None = None
+
+    def __str__(self) -> str:
+        parts = [
+            f"≥ {self.rate:g}{TIMES}" if self.rate is not None else "",
+            f"CPU ≤ {self.cpu:g}{TIMES}" if self.cpu is not None else "",
+            f"p99 ≤ {self.p99_ms:g} ms" if self.p99_ms is not None else "",
+        ]
+        return ", ".join(part for part in parts if part) or NONE
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One named workload.
+
+    ``prepare`` does everything that must not be timed and returns the timed part.
+    """
+
+    name: str
+    title: str
+    unit: Unit
+    prepare: Callable[[Target], Callable[[], Sample]]
+    needs: tuple[str, ...] = ()
+    """The parts of the stock (see ``stock.py``) that the registry must hold."""
+    fresh: bool = False
+    """Whether each run gets a new server on an empty directory, as pushes do."""
+    quick: bool = False
+    """Whether ``--quick`` runs it."""
+    goal: Goal = field(default_factory=Goal)
+    unable: Mapping[str, str] = field(default_factory=dict)
+    """Peers that cannot do this, each with the reason."""

@@ -1,0 +1,88 @@
+"""Small requests: manifests by tag and digest, blob HEAD, blobs of 1 and 64 KiB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks import load, wrk
+from benchmarks.scenario import Goal, Sample, Scenario, Target
+from benchmarks.stock import BLOBS, MANIFEST_TYPE, REPOSITORY, SIZES, TAG, Caller, digest, layer, manifest
+
+_MANY = Goal(rate=5, cpu=0.2)
+_ACCEPT = f"Accept: {MANIFEST_TYPE}"
+
+
+def _get(path: Callable[[Target], str], connections: int, *headers: str) -> Callable[[Target], Callable[[], Sample]]:
+    def prepare(target: Target) -> Callable[[], Sample]:
+        Caller(target).call(200, "GET", path(target), Accept=MANIFEST_TYPE)
+        return lambda: wrk.run(target.url(path(target)), connections, target.seconds, *headers)
+
+    return prepare
+
+
+def _head(path: Callable[[Target], str], connections: int) -> Callable[[Target], Callable[[], Sample]]:
+    def prepare(target: Target) -> Callable[[], Sample]:
+        Caller(target).call(200, "HEAD", path(target), Accept=MANIFEST_TYPE)
+        lines = f"HEAD {path(target)} HTTP/1.1", f"Host: {target.host}:{target.port}", _ACCEPT, "", ""
+        head = "\r\n".join(lines).encode()
+        return lambda: load.run_heads(target.address, connections, target.seconds, head)
+
+    return prepare
+
+
+def _blob(size: str) -> Callable[[Target], str]:
+    def path(target: Target) -> str:
+        count = SIZES[size]
+        value = digest(bytes(count)) if count < SIZES["64k"] else target.contents.fixed(count).digest
+        return f"/v2/{BLOBS}/blobs/{value}"
+
+    return path
+
+
+_PATHS = {
+    "tag": lambda _: f"/v2/{REPOSITORY}/manifests/{TAG}",
+    "digest": lambda _: f"/v2/{REPOSITORY}/manifests/{digest(manifest())}",
+}
+
+
+def _manifests() -> list[Scenario]:
+    return [
+        Scenario(
+            name=f"manifest-{method}-{by}-{connections}",
+            title=f"manifest {method.upper()} by {by}, {connections} connection{'s' * (connections > 1)}",
+            unit="ops/s",
+            prepare=_get(path, connections, _ACCEPT) if method == "get" else _head(path, connections),
+            needs=("image",),
+            quick=connections == 16,
+            goal=_MANY if connections == 16 else Goal(),
+        )
+        for method in ("get", "head")
+        for by, path in _PATHS.items()
+        for connections in (1, 16, 64)
+    ]
+
+
+SCENARIOS = [
+    *_manifests(),
+    Scenario(
+        name="blob-head-16",
+        title="blob HEAD, 16 connections",
+        unit="ops/s",
+        prepare=_head(lambda _: f"/v2/{REPOSITORY}/blobs/{digest(layer(0))}", 16),
+        needs=("image",),
+        quick=True,
+        goal=_MANY,
+    ),
+    *(
+        Scenario(
+            name=f"blob-get-{size}-{connections}",
+            title=f"blob GET {size[:-1]} KiB, {connections} connections",
+            unit="ops/s",
+            prepare=_get(_blob(size), connections),
+            needs=(f"blob-{size}",),
+            quick=True,
+            goal=Goal(rate=10),
+        )
+        for size, connections in (("1k", 4), ("64k", 16))
+    ),
+]

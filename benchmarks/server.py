@@ -1,0 +1,91 @@
+"""A registry started for the benchmark: its own process, port and empty directory."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic, sleep
+
+from benchmarks.peers import Peer
+from benchmarks.scenario import ScenarioFailed
+
+_READY = 30.0
+_STOP = 15.0
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running registry."""
+
+    peer: Peer
+    port: int
+    pid: int
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 on which nothing listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def started(peer: Peer, directory: Path) -> Iterator[Server]:
+    """The peer on an empty ``directory``, which is removed in the end together with the process."""
+    directory.mkdir(parents=True)
+    try:
+        port = free_port()
+        with _process(peer.command(directory, port), peer.environment()) as process:
+            _wait_until_ready(process, port)
+            yield Server(peer, port, process.pid)
+    finally:
+        shutil.rmtree(directory)
+        # Freed blocks are written back now, not in the middle of the next timed part.
+        os.sync()
+
+
+@contextmanager
+def _process(command: list[str], environment: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+    process = subprocess.Popen(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(_STOP)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(_STOP)
+
+
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+    limit = monotonic() + _READY
+    while monotonic() < limit:
+        if process.poll() is not None:
+            raise ScenarioFailed(f"{process.args!r} ended with {process.returncode} before it answered")
+        if _answers(port):
+            return
+        sleep(0.05)
+    raise ScenarioFailed(f"{process.args!r} did not answer GET /v2/ within {_READY:g} seconds")
+
+
+def _answers(port: int) -> bool:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    try:
+        connection.request("GET", "/v2/")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
