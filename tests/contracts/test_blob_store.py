@@ -1,0 +1,447 @@
+"""What every blob store promises (`storage.blobs`), told to each implementation."""
+
+import contextlib
+import io
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from estiva.digest import Algorithm, Digest
+from storage.blobs import (
+    BlobMissingError,
+    BlobStore,
+    DigestMismatchError,
+    StoredBlob,
+    Upload,
+    UploadBusyError,
+    UploadUnknownError,
+)
+from storage.blobs.filesystem import FilesystemBlobStore
+from storage.blobs.memory import MemoryBlobStore
+
+CONTENT = b"sixteen tons of cargo, and what do you get"
+OTHER = Digest.of(b"something else")
+HOSTILE_NAMES = [
+    "",
+    ".",
+    "..",
+    "../uploads/other",
+    "/etc/passwd",
+    "a/b",
+    "a\\b",
+    "a\0b",
+    "a\n",
+    ".probe",
+    "%2e%2e",
+    "é",
+    "x" * 129,
+]
+HOSTILE_KEYS = [
+    *HOSTILE_NAMES,
+    "sha256/../../uploads/other",
+    f"sha256/00/{'0' * 64}.{'0' * 31}/",
+    f"sha256/00/{'0' * 64}",
+    f"sha256/00/{'0' * 64}.{'G' * 32}",
+    f"sha256/01/{'0' * 64}.{'0' * 32}",
+    f"sha512/00/{'0' * 64}.{'0' * 32}",
+    f"md5/00/{'0' * 64}.{'0' * 32}",
+    f"sha256/00/{'0' * 64}.{'0' * 32}\n",
+    f"/sha256/00/{'0' * 64}.{'0' * 32}",
+]
+
+Reopen = Callable[[], BlobStore]
+
+
+@pytest.fixture(params=["memory", "filesystem"])
+def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+    """Gives the store as a process that has just started finds it, where its content outlives a process at all."""
+    if request.param == "memory":
+        memory = MemoryBlobStore()
+        return lambda: memory
+    return lambda: FilesystemBlobStore(tmp_path / "blobs")
+
+
+@pytest.fixture
+def store(reopen: Reopen) -> BlobStore:
+    return reopen()
+
+
+@contextlib.contextmanager
+def held(store: BlobStore, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Iterator[Upload]:
+    with contextlib.closing(store.open_upload(upload_id, algorithm)) as upload:
+        yield upload
+
+
+def begun(store: BlobStore, upload_id: str, content: bytes = b"") -> str:
+    store.create_upload(upload_id)
+    with held(store, upload_id) as upload:
+        upload.write(memoryview(content))
+    return upload_id
+
+
+def pushed(store: BlobStore, upload_id: str, content: bytes) -> StoredBlob:
+    with held(store, begun(store, upload_id, content)) as upload:
+        return upload.commit(Digest.of(content))
+
+
+def content_of(store: BlobStore, key: str) -> bytes:
+    with store.open_blob(key) as file:
+        return b"".join(iter(lambda: file.read(1 << 16), b""))
+
+
+class TestPushing:
+    def test_a_committed_upload_is_a_blob_with_its_bytes_and_size(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        assert content_of(store, blob.key) == CONTENT
+        assert blob.size == len(CONTENT)
+
+    def test_an_empty_blob_is_a_blob(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", b"")
+        assert blob.size == 0
+        assert content_of(store, blob.key) == b""
+
+    def test_a_committed_upload_is_gone(self, store: BlobStore) -> None:
+        pushed(store, "one", CONTENT)
+        with pytest.raises(UploadUnknownError):
+            store.upload_offset("one")
+        with pytest.raises(UploadUnknownError):
+            store.open_upload("one")
+
+    def test_a_blob_is_there_for_whoever_opens_the_store_next(self, reopen: Reopen) -> None:
+        blob = pushed(reopen(), "one", CONTENT)
+        assert content_of(reopen(), blob.key) == CONTENT
+
+    def test_the_key_holds_the_digest(self, store: BlobStore) -> None:
+        assert Digest.of(CONTENT).hex in pushed(store, "one", CONTENT).key
+
+    def test_the_same_content_pushed_twice_has_two_keys_and_both_can_be_read(self, store: BlobStore) -> None:
+        first, second = pushed(store, "one", CONTENT), pushed(store, "two", CONTENT)
+        assert first.key != second.key
+        assert content_of(store, first.key) == content_of(store, second.key) == CONTENT
+
+    def test_concurrent_commits_of_the_same_content_all_become_blobs(self, store: BlobStore) -> None:
+        blobs: list[StoredBlob] = []
+        threads = [
+            threading.Thread(target=lambda name: blobs.append(pushed(store, name, CONTENT)), args=(f"upload-{n}",))
+            for n in range(8)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len({blob.key for blob in blobs}) == 8
+        assert {content_of(store, blob.key) for blob in blobs} == {CONTENT}
+
+    @pytest.mark.parametrize("opened_with", Algorithm)
+    @pytest.mark.parametrize("algorithm", Algorithm)
+    def test_the_digest_may_be_of_any_algorithm_whatever_was_hashed_before(
+        self, store: BlobStore, opened_with: Algorithm, algorithm: Algorithm
+    ) -> None:
+        store.create_upload("one")
+        with held(store, "one", opened_with) as upload:
+            upload.write(memoryview(CONTENT))
+            blob = upload.commit(Digest.of(CONTENT, algorithm))
+        assert content_of(store, blob.key) == CONTENT
+
+    def test_the_algorithm_may_change_from_one_request_to_the_next(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        with held(store, "one", Algorithm.SHA512) as upload:
+            upload.write(memoryview(CONTENT))
+            blob = upload.commit(Digest.of(CONTENT * 2, Algorithm.SHA512))
+        assert content_of(store, blob.key) == CONTENT * 2
+
+    def test_writing_nothing_changes_nothing(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one", CONTENT)) as upload:
+            upload.write(memoryview(b""))
+            assert upload.offset == len(CONTENT)
+            upload.commit(Digest.of(CONTENT))
+
+
+class TestWrongDigest:
+    def test_content_with_another_digest_is_refused(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one", CONTENT)) as upload, pytest.raises(DigestMismatchError):
+            upload.commit(OTHER)
+
+    def test_an_empty_upload_with_another_digest_is_refused(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one")) as upload, pytest.raises(DigestMismatchError):
+            upload.commit(OTHER)
+
+    def test_another_digest_is_refused_also_when_the_content_must_be_hashed_anew(self, reopen: Reopen) -> None:
+        begun(reopen(), "one", CONTENT)
+        with held(reopen(), "one") as upload, pytest.raises(DigestMismatchError):
+            upload.commit(OTHER)
+
+    def test_a_refused_upload_goes_on_where_it_was(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one", CONTENT)) as upload:
+            with pytest.raises(DigestMismatchError):
+                upload.commit(OTHER)
+            assert upload.offset == len(CONTENT)
+            upload.write(memoryview(b"more"))
+            blob = upload.commit(Digest.of(CONTENT + b"more"))
+        assert content_of(store, blob.key) == CONTENT + b"more"
+
+    def test_a_refused_upload_can_be_left_and_continued(self, reopen: Reopen) -> None:
+        store = reopen()
+        with held(store, begun(store, "one", CONTENT)) as upload, pytest.raises(DigestMismatchError):
+            upload.commit(OTHER)
+        with held(reopen(), "one") as upload:
+            assert content_of(reopen(), upload.commit(Digest.of(CONTENT)).key) == CONTENT
+
+
+class TestContinuing:
+    def test_a_new_upload_is_empty(self, store: BlobStore) -> None:
+        store.create_upload("one")
+        assert store.upload_offset("one") == 0
+
+    def test_the_offset_counts_what_was_written(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one")) as upload:
+            upload.write(memoryview(CONTENT))
+            assert upload.offset == store.upload_offset("one") == len(CONTENT)
+        assert store.upload_offset("one") == len(CONTENT)
+
+    def test_an_upload_goes_on_in_the_next_request(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        with held(store, "one") as upload:
+            assert upload.offset == len(CONTENT)
+            upload.write(memoryview(b"more"))
+            blob = upload.commit(Digest.of(CONTENT + b"more"))
+        assert content_of(store, blob.key) == CONTENT + b"more"
+
+    def test_an_upload_goes_on_after_a_restart(self, reopen: Reopen) -> None:
+        begun(reopen(), "one", CONTENT)
+        assert reopen().upload_offset("one") == len(CONTENT)
+        with held(reopen(), "one") as upload:
+            upload.write(memoryview(b"more"))
+            blob = upload.commit(Digest.of(CONTENT + b"more"))
+        assert content_of(reopen(), blob.key) == CONTENT + b"more"
+
+    def test_what_another_process_wrote_in_between_belongs_to_the_content(self, reopen: Reopen) -> None:
+        here, there = reopen(), reopen()
+        begun(here, "one", b"here ")
+        with held(there, "one") as upload:
+            upload.write(memoryview(b"there "))
+        with held(here, "one") as upload:
+            upload.write(memoryview(b"here again"))
+            blob = upload.commit(Digest.of(b"here there here again"))
+        assert content_of(here, blob.key) == b"here there here again"
+
+    def test_an_unknown_upload_is_unknown(self, store: BlobStore) -> None:
+        with pytest.raises(UploadUnknownError):
+            store.open_upload("nobody")
+        with pytest.raises(UploadUnknownError):
+            store.upload_offset("nobody")
+
+    def test_an_upload_begins_once(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        with pytest.raises(FileExistsError):
+            store.create_upload("one")
+        assert store.upload_offset("one") == len(CONTENT)
+
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+    @given(
+        pieces=st.lists(st.tuples(st.binary(max_size=300), st.sampled_from(["same request", "next", "restart"]))),
+        algorithm=st.sampled_from(Algorithm),
+    )
+    def test_content_in_any_pieces_over_any_requests_and_restarts_is_that_content(
+        self, reopen: Reopen, pieces: list[tuple[bytes, str]], algorithm: Algorithm
+    ) -> None:
+        content = b"".join(piece for piece, _ in pieces)
+        upload_id = f"upload-{time.monotonic_ns()}"
+        store = reopen()
+        store.create_upload(upload_id)
+        upload, sent = store.open_upload(upload_id, algorithm), 0
+        for piece, then in pieces:
+            upload.write(memoryview(piece))
+            sent += len(piece)
+            if then != "same request":
+                upload.close()
+                store = reopen() if then == "restart" else store
+                upload = store.open_upload(upload_id, algorithm)
+            assert upload.offset == store.upload_offset(upload_id) == sent
+        with contextlib.closing(upload):
+            blob = upload.commit(Digest.of(content, algorithm))
+        assert content_of(reopen(), blob.key) == content
+
+
+class TestHolding:
+    def test_an_upload_that_is_held_is_busy_for_others(self, reopen: Reopen) -> None:
+        store = reopen()
+        with held(store, begun(store, "one", CONTENT)):
+            for other in (store, reopen()):
+                with pytest.raises(UploadBusyError):
+                    other.open_upload("one")
+        with held(store, "one") as upload:
+            assert upload.offset == len(CONTENT)
+
+    def test_the_offset_of_an_upload_that_is_held_can_be_asked(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one", CONTENT)):
+            assert store.upload_offset("one") == len(CONTENT)
+
+    def test_letting_go_twice_lets_go_once(self, store: BlobStore) -> None:
+        upload = store.open_upload(begun(store, "one"))
+        upload.close()
+        with held(store, "one"):
+            upload.close()
+            with pytest.raises(UploadBusyError):
+                store.open_upload("one")
+
+    def test_an_upload_that_was_let_go_takes_nothing(self, store: BlobStore) -> None:
+        upload = store.open_upload(begun(store, "one", CONTENT))
+        upload.close()
+        with pytest.raises(ValueError, match="let go"):
+            upload.write(memoryview(b"more"))
+        with pytest.raises(ValueError, match="let go"):
+            upload.commit(Digest.of(CONTENT))
+        assert store.upload_offset("one") == len(CONTENT)
+
+    def test_of_many_who_want_an_upload_at_once_one_gets_it(self, store: BlobStore) -> None:
+        begun(store, "one")
+        start = threading.Barrier(8)
+        outcomes: list[Upload | None] = []
+
+        def want() -> None:
+            start.wait()
+            try:
+                outcomes.append(store.open_upload("one"))
+            except UploadBusyError:
+                outcomes.append(None)
+
+        threads = [threading.Thread(target=want) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        winners = [upload for upload in outcomes if upload is not None]
+        assert (len(outcomes), len(winners)) == (8, 1)
+        winners[0].close()
+
+
+class TestDiscarding:
+    def test_a_discarded_upload_is_unknown(self, store: BlobStore) -> None:
+        store.discard_upload(begun(store, "one", CONTENT))
+        with pytest.raises(UploadUnknownError):
+            store.open_upload("one")
+
+    def test_discarding_twice_or_what_never_was_is_no_error(self, store: BlobStore) -> None:
+        store.discard_upload(begun(store, "one"))
+        store.discard_upload("one")
+        store.discard_upload("nobody")
+
+    def test_an_upload_that_is_discarded_while_it_is_held_can_not_be_committed(self, store: BlobStore) -> None:
+        with held(store, begun(store, "one", CONTENT)) as upload:
+            store.discard_upload("one")
+            upload.write(memoryview(b"more"))
+            with pytest.raises(UploadUnknownError):
+                upload.commit(Digest.of(CONTENT + b"more"))
+        with pytest.raises(UploadUnknownError):
+            store.upload_offset("one")
+
+    def test_discarding_an_upload_leaves_blobs_alone(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        store.discard_upload("one")
+        assert content_of(store, blob.key) == CONTENT
+
+
+class TestStaleUploads:
+    def test_an_upload_is_stale_when_it_got_nothing_for_that_long(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        assert list(store.stale_uploads(older_than=60)) == []
+        time.sleep(0.05)
+        assert list(store.stale_uploads(older_than=0.02)) == ["one"]
+
+    def test_an_upload_that_is_held_is_not_stale(self, store: BlobStore) -> None:
+        begun(store, "one")
+        begun(store, "two")
+        with held(store, "one"):
+            time.sleep(0.02)
+            assert list(store.stale_uploads(older_than=0)) == ["two"]
+
+    def test_asking_for_stale_uploads_holds_none(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        time.sleep(0.02)
+        for upload_id in store.stale_uploads(older_than=0):
+            with held(store, upload_id) as upload:
+                upload.commit(Digest.of(CONTENT))
+        assert list(store.stale_uploads(older_than=0)) == []
+
+
+class TestReading:
+    def test_a_blob_is_seekable(self, store: BlobStore) -> None:
+        with store.open_blob(pushed(store, "one", CONTENT).key) as file:
+            assert file.seek(8) == 8
+            assert file.read(4) == CONTENT[8:12]
+            assert file.seek(-3, io.SEEK_END) == len(CONTENT) - 3
+            assert file.read() == CONTENT[-3:]
+
+    def test_a_blob_can_not_be_written_to_through_what_was_opened(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        with store.open_blob(blob.key) as file, contextlib.suppress(io.UnsupportedOperation):
+            file.write(b"overwritten")
+        assert content_of(store, blob.key) == CONTENT
+
+    def test_a_key_without_bytes_is_missing(self, store: BlobStore) -> None:
+        key = pushed(store, "one", CONTENT).key
+        with pytest.raises(BlobMissingError):
+            store.open_blob(key[:-1] + ("0" if key[-1] != "0" else "1"))
+
+
+class TestDeleting:
+    def test_a_deleted_blob_is_missing(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        store.delete_blob(blob.key)
+        with pytest.raises(BlobMissingError):
+            store.open_blob(blob.key)
+
+    def test_deleting_twice_is_no_error(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        store.delete_blob(blob.key)
+        store.delete_blob(blob.key)
+
+    def test_a_late_delete_of_an_older_generation_leaves_the_newer_one(self, store: BlobStore) -> None:
+        older = pushed(store, "one", CONTENT)
+        store.delete_blob(older.key)
+        newer = pushed(store, "two", CONTENT)
+        store.delete_blob(older.key)
+        assert content_of(store, newer.key) == CONTENT
+
+    def test_who_reads_a_blob_reads_on_after_its_deletion(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        with store.open_blob(blob.key) as file:
+            store.delete_blob(blob.key)
+            assert file.read() == CONTENT
+
+
+class TestHostileNames:
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_no_upload_begins_under_a_hostile_id(self, store: BlobStore, name: str) -> None:
+        with pytest.raises(ValueError, match="not an upload id"):
+            store.create_upload(name)
+
+    @pytest.mark.parametrize("name", HOSTILE_NAMES)
+    def test_a_hostile_upload_id_is_unknown(self, store: BlobStore, name: str) -> None:
+        with pytest.raises(UploadUnknownError):
+            store.open_upload(name)
+        with pytest.raises(UploadUnknownError):
+            store.upload_offset(name)
+        store.discard_upload(name)
+
+    @pytest.mark.parametrize("key", HOSTILE_KEYS)
+    def test_a_hostile_key_is_missing(self, store: BlobStore, key: str) -> None:
+        begun(store, "other")
+        with pytest.raises(BlobMissingError):
+            store.open_blob(key)
+        store.delete_blob(key)
+        assert store.upload_offset("other") == 0
+
+
+def test_a_store_that_works_can_be_probed_and_is_unchanged(store: BlobStore) -> None:
+    blob = pushed(store, "one", CONTENT)
+    begun(store, "two", CONTENT)
+    store.probe()
+    assert content_of(store, blob.key) == CONTENT
+    assert list(store.stale_uploads(older_than=-60)) == ["two"]
