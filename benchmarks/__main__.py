@@ -22,7 +22,7 @@ from benchmarks.scenario import GIB, Scenario
 from benchmarks.scenarios import ALL
 
 _ROOM = 8 * GIB
-_FULL = Load(seconds=1, entries=10_000, rounds=5)
+_FULL = Load(seconds=1, entries=10_000, rounds=7)
 _QUICK = Load(seconds=0.3, entries=500, rounds=1)
 
 

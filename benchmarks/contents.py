@@ -1,8 +1,7 @@
 """Blob contents for pushing: new to the registry every time, yet without hashing or copying while timed.
 
 All blobs of one size share a random beginning, kept in a file that is sent with ``sendfile``, and
-differ in a stamp at their very end, so that the digest of a new blob needs only the last 32 KiB to be
-hashed. A second file holds the same bytes framed as HTTP chunks for pushes without a Content-Length.
+differ in a stamp at their very end, so that the digest of a new blob needs only the stamp to be hashed. A second file holds the same bytes framed as HTTP chunks for pushes without a Content-Length.
 """
 
 from __future__ import annotations
@@ -33,11 +32,18 @@ class Hash(Protocol):
 
 @dataclass(frozen=True)
 class Body:
-    """One new blob: ``prefix`` bytes of a shared file, then ``tail``."""
+    """One new blob: ``plain_prefix`` bytes of a shared file, then a tail that ends with its own stamp."""
 
     size: int
     digest: str
-    tail: bytes
+    shared: bytes
+    """The beginning of the tail, one object for all bodies of a size."""
+    stamp: bytes
+
+    @property
+    def tail(self) -> bytes:
+        """The last 32 KiB."""
+        return self.shared + self.stamp
 
     @property
     def plain_prefix(self) -> int:
@@ -52,7 +58,7 @@ class Body:
     @property
     def framed_tail(self) -> bytes:
         """The last chunk with the end of the chunked body."""
-        return b"%x\r\n%b\r\n0\r\n\r\n" % (len(self.tail), self.tail)
+        return b"%x\r\n%b%b\r\n0\r\n\r\n" % (CHUNK, self.shared, self.stamp)
 
 
 class Contents:
@@ -92,11 +98,11 @@ class Contents:
         """A blob of ``size`` bytes that nobody has seen yet."""
         if size < CHUNK or size % CHUNK:
             raise ValueError(f"a body is a multiple of {CHUNK} bytes, not {size}")
-        known, tail = self._prefix(size)
-        stamped = tail + b"%0*x" % (STAMP, next(self._stamps))
+        known, shared = self._prefix(size)
+        stamp = b"%0*x" % (STAMP, next(self._stamps))
         digest = known.copy()
-        digest.update(stamped)
-        return Body(size, f"sha256:{digest.hexdigest()}", stamped)
+        digest.update(stamp)
+        return Body(size, f"sha256:{digest.hexdigest()}", shared, stamp)
 
     def fixed(self, size: int) -> Body:
         """The same body of this size at every call: what the reading scenarios read."""
@@ -107,8 +113,8 @@ class Contents:
     def _prefix(self, size: int) -> tuple[Hash, bytes]:
         if size not in self._prefixes:
             digest = hashlib.sha256()
-            for begin in range(0, size - CHUNK, _PIECE):
-                digest.update(os.pread(self.plain, min(_PIECE, size - CHUNK - begin), begin))
+            for begin in range(0, size - STAMP, _PIECE):
+                digest.update(os.pread(self.plain, min(_PIECE, size - STAMP - begin), begin))
             self._prefixes[size] = digest, os.pread(self.plain, CHUNK - STAMP, size - CHUNK)
         return self._prefixes[size]
 

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from itertools import repeat
 
 from benchmarks import load
+from benchmarks.caller import Caller
+from benchmarks.images import TAGS, repository_name, tag_name
+from benchmarks.operations import get
 from benchmarks.scenario import Goal, Sample, Scenario, ScenarioFailed, Target
-from benchmarks.stock import TAGS, Caller, repository_name, tag_name
 
 _PAGE = 100
 _CONNECTIONS = 4
@@ -33,7 +35,7 @@ def _page(kind: str, position: str) -> Callable[[Target], Callable[[], Sample]]:
         headers, body = Caller(target).call(200, "GET", path + query)
         wanted = [name(begin + index) for index in range(_PAGE)]
         _check(json.loads(body)[key], wanted if begin else None, linked="Link" in headers, more=position != "last")
-        operation = _operation(path + query)
+        operation = get(path + query)
         return lambda: load.run(target.address, _CONNECTIONS, target.seconds, repeat(operation))
 
     return prepare
@@ -45,15 +47,6 @@ def _check(came: list[str], wanted: list[str] | None, *, linked: bool, more: boo
         raise ScenarioFailed(f"a page of {len(came)} entries from {came[:1]} came instead of {wanted and wanted[0]}")
     if more and not linked:
         raise ScenarioFailed("a page before the last has no Link to the next")
-
-
-def _operation(path: str) -> load.Operation:
-    def operation(user: load.Connection) -> load.Waiting[int]:
-        yield from user.send(user.request("GET", path))
-        answer = yield from user.answer(200)
-        return answer.length
-
-    return operation
 
 
 SCENARIOS = [

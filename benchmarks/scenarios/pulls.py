@@ -6,29 +6,19 @@ from collections.abc import Callable
 from itertools import repeat
 
 from benchmarks import load
-from benchmarks.scenario import Goal, Sample, Scenario, ScenarioFailed, Target
-from benchmarks.stock import BLOBS, SIZES
+from benchmarks.images import BLOBS, SIZES
+from benchmarks.operations import get
+from benchmarks.scenario import Goal, Sample, Scenario, Target
 
 
 def _get(size: str, connections: int) -> Callable[[Target], Callable[[], Sample]]:
     def prepare(target: Target) -> Callable[[], Sample]:
         body = target.contents.fixed(SIZES[size])
-        operation = _operation(f"/v2/{BLOBS}/blobs/{body.digest}", body.size)
+        operation = get(f"/v2/{BLOBS}/blobs/{body.digest}", body.size)
         load.run(target.address, 1, target.seconds, [operation])  # once untimed: it must be right
         return lambda: load.run(target.address, connections, target.seconds, repeat(operation))
 
     return prepare
-
-
-def _operation(path: str, size: int) -> load.Operation:
-    def operation(user: load.Connection) -> load.Waiting[int]:
-        yield from user.send(user.request("GET", path))
-        answer = yield from user.answer(200)
-        if answer.length != size:
-            raise ScenarioFailed(f"{answer.length} bytes came of a blob of {size}")
-        return answer.length
-
-    return operation
 
 
 SCENARIOS = [

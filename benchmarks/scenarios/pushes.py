@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks import load
+from benchmarks.caller import Caller
 from benchmarks.contents import Body, Contents
+from benchmarks.images import BLOBS, REPOSITORY, SIZES, TAG, manifest
+from benchmarks.operations import patch, put, put_manifest
 from benchmarks.scenario import GIB, Goal, Sample, Scenario, Target
-from benchmarks.stock import BLOBS, REPOSITORY, SIZES, TAG, Caller, manifest, patch, put, put_manifest
 
 _MOST_PER_SECOND = 5000
 """More small operations than any registry does on a disk that keeps what it acknowledges."""

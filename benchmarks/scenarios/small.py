@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmarks import load, wrk
+from benchmarks.caller import Caller
+from benchmarks.images import BLOBS, MANIFEST_TYPE, REPOSITORY, SIZES, TAG, digest, layer, manifest
 from benchmarks.scenario import Goal, Sample, Scenario, Target
-from benchmarks.stock import BLOBS, MANIFEST_TYPE, REPOSITORY, SIZES, TAG, Caller, digest, layer, manifest
 
 _MANY = Goal(rate=5, cpu=0.2)
 _ACCEPT = f"Accept: {MANIFEST_TYPE}"
