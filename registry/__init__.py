@@ -1,0 +1,20 @@
+"""What a registry does, without a word of HTTP: pulling, pushing, uploading, deleting, listing."""
+
+from dataclasses import dataclass
+
+from registry.deleting import Deleting
+from registry.listing import Listing
+from registry.pulling import Pulling
+from registry.pushing import Pushing
+from registry.uploading import Uploading
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Everything that an endpoint can ask a registry to do."""
+
+    pulling: Pulling
+    pushing: Pushing
+    uploading: Uploading
+    deleting: Deleting
+    listing: Listing

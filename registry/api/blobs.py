@@ -1,0 +1,48 @@
+"""/v2/<name>/blobs/<digest>"""
+
+from starlette.responses import Response
+
+from estiva.digest import Digest
+from registry import Registry
+from registry.api.call import Call
+from registry.api.files import FileResponse
+from registry.api.ranges import asked_range
+from registry.api.repeating import repeatable, unchanged, unchanged_by
+
+
+async def get(registry: Registry, call: Call) -> Response | FileResponse:
+    """Send the blob, or the range of it that is asked for."""
+    version = registry.pulling.version()
+    blob = await registry.pulling.blob(call.repository, Digest.parse(call.path["digest"]))
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Docker-Content-Digest": str(blob.digest),
+        "ETag": f'"{blob.digest}"',
+        "Accept-Ranges": "bytes",
+        "Cache-Control": "max-age=31536000",
+    }
+    if unchanged_by(call, blob.digest):
+        return unchanged(headers)
+    part = asked_range(_range_header(call, blob.digest), blob.size)
+    file = registry.pulling.open(blob)
+    if part is None:
+        response = FileResponse(file, 0, blob.size, headers)
+        repeatable(call, version, response)
+        return response
+    offset, length = part
+    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"
+    return FileResponse(file, offset, length, headers, status_code=206)
+
+
+async def delete(registry: Registry, call: Call) -> Response:
+    """Take the blob out of this repository."""
+    await registry.deleting.blob(call.repository, Digest.parse(call.path["digest"]))
+    return Response(status_code=202, headers={"Content-Length": "0"})
+
+
+def _range_header(call: Call, digest: Digest) -> str | None:
+    """The Range header, unless If-Range says that it was meant for other content (RFC 9110 section 13.1.5)."""
+    condition = call.headers.get("if-range")
+    if condition is not None and condition.strip().strip('"') != str(digest):
+        return None
+    return call.headers.get("range")

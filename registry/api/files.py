@@ -1,0 +1,62 @@
+"""A response that is a part of a file, sent by the kernel where the server offers that."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from starlette.types import Receive, Scope, Send
+
+ZERO_COPY = "http.response.zerocopysend"
+PIECE = 1024 * 1024
+
+
+class FileResponse:
+    """`length` bytes of an open file from `offset`; closes the file whatever happens.
+
+    Goes out through the ASGI extension `http.response.zerocopysend` where server and file allow that, otherwise
+    read piece by piece in a thread.
+    """
+
+    def __init__(
+        self, file: BinaryIO, offset: int, length: int, headers: Mapping[str, str], status_code: int = 200
+    ) -> None:
+        self.status_code = status_code
+        self.offset = offset
+        self.length = length
+        self.file = file
+        self.raw_headers = [
+            (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()
+        ]
+        self.raw_headers.append((b"content-length", b"%d" % length))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it (ASGI)."""
+        try:
+            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+            if scope["method"] == "HEAD" or self.length == 0:
+                await send({"type": "http.response.body", "body": b""})
+            elif ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
+                await send({"type": ZERO_COPY, "file": self.file.fileno(), "offset": self.offset, "count": self.length})
+            else:
+                await self._copy(send)
+        finally:
+            self.file.close()
+
+    async def _copy(self, send: Send) -> None:
+        await asyncio.to_thread(self.file.seek, self.offset)
+        left = self.length
+        while left:
+            piece = await asyncio.to_thread(self.file.read, min(PIECE, left))
+            if not piece:
+                # Too late for an error: the connection is dropped, and the client sees a body cut short.
+                raise ConnectionAbortedError("the blob's file ended before its recorded size")
+            left -= len(piece)
+            await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
+
+
+def _is_real(file: BinaryIO) -> bool:
+    try:
+        file.fileno()
+    except OSError:
+        return False
+    return True

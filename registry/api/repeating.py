@@ -1,0 +1,51 @@
+"""Answers that hold until something is committed: If-None-Match, and answers that may be given again.
+
+A connection that can repeat an answer by itself offers the scope extension `estiva.answer`: a callable that takes
+the database's version from before the answer was looked up, its status, headers, and body or file. It gives the
+answer again only to the same request with the same Authorization, and only while that version is the current one.
+"""
+
+from typing import Any, NamedTuple
+
+from starlette.responses import Response
+
+from estiva.digest import Digest
+from registry.api.call import Call
+from registry.api.files import FileResponse
+
+EXTENSION = "estiva.answer"
+
+
+class WholeFile(NamedTuple):
+    """A body that is a file, whole; it never changes under its path."""
+
+    path: str
+    size: int
+
+
+def unchanged_by(call: Call, digest: Digest) -> bool:
+    """Whether the client has this content already (RFC 9110 section 13.1.2)."""
+    header = call.headers.get("if-none-match")
+    if header is None:
+        return False
+    known = {tag.strip().removeprefix("W/").strip('"') for tag in header.split(",")}
+    return "*" in known or str(digest) in known
+
+
+def unchanged(headers: dict[str, str]) -> Response:
+    """304, with the headers that the whole answer would have had."""
+    kept = {name: value for name, value in headers.items() if name not in ("Content-Length", "Content-Type")}
+    return Response(status_code=304, headers=kept)
+
+
+def repeatable(call: Call, version: int | None, response: Response | FileResponse) -> None:
+    """Let the connection give this answer again while the database is at `version`."""
+    remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
+    if remember is None or version is None:
+        return
+    body = (
+        WholeFile(response.file.name, response.length)
+        if isinstance(response, FileResponse)
+        else bytes(response.body)
+    )
+    remember(version, response.status_code, response.raw_headers, body)

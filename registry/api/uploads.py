@@ -1,0 +1,120 @@
+"""/v2/<name>/blobs/uploads/ and /v2/<name>/blobs/uploads/<id>"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.responses import Response
+
+from auth.access import Action
+from estiva.digest import Algorithm, Digest
+from estiva.errors import BlobUploadOutOfOrder, DigestInvalid, NameInvalid
+from estiva.reference import RepositoryName
+from registry import Registry
+from registry.api.call import Call
+from registry.api.ranges import chunk_start
+
+
+async def post(registry: Registry, call: Call) -> Response:
+    """Begin an upload; or take a whole blob in at once; or mount one that another repository has."""
+    if (mounted := call.value("mount")) is not None:
+        return await _mount(registry, call, mounted)
+    if (named := call.value("digest")) is not None:
+        return await _whole(registry, call, Digest.parse(named))
+    algorithm = Algorithm.parse(call.value("digest-algorithm") or Algorithm.SHA256.value)
+    return _accepted(call, await registry.uploading.start(call.repository, algorithm), 0)
+
+
+async def get(registry: Registry, call: Call) -> Response:
+    """Tell how much of the upload is here."""
+    upload_id = call.path["upload"]
+    return _accepted(call, upload_id, await registry.uploading.offset(call.repository, upload_id), status=204)
+
+
+async def patch(registry: Registry, call: Call) -> Response:
+    """Add a chunk, or a stream of any length."""
+    upload_id = call.path["upload"]
+    start = chunk_start(call.headers.get("content-range"), call.content_length)
+    with _telling_where_it_ends(call, upload_id):
+        offset = await registry.uploading.append(call.repository, upload_id, call.pour, start)
+    return _accepted(call, upload_id, offset)
+
+
+async def put(registry: Registry, call: Call) -> Response:
+    """Add the last chunk, if any, and close the upload under its digest."""
+    upload_id, named = call.path["upload"], call.value("digest")
+    if named is None:
+        raise DigestInvalid("the digest parameter is missing")
+    digest = Digest.parse(named)
+    start = chunk_start(call.headers.get("content-range"), call.content_length)
+    with _telling_where_it_ends(call, upload_id):
+        await registry.uploading.finish(call.repository, upload_id, digest, call.pour, start)
+    return _created(call, digest)
+
+
+async def delete(registry: Registry, call: Call) -> Response:
+    """Cancel the upload."""
+    await registry.uploading.cancel(call.repository, call.path["upload"])
+    return Response(status_code=204)
+
+
+async def _whole(registry: Registry, call: Call, digest: Digest) -> Response:
+    upload_id = await registry.uploading.start(call.repository, digest.algorithm)
+    try:
+        await registry.uploading.finish(call.repository, upload_id, digest, call.pour)
+    except BaseException:
+        # Nobody was told of this upload, so nobody will continue it.
+        await registry.uploading.discard([upload_id])
+        raise
+    return _created(call, digest)
+
+
+async def _mount(registry: Registry, call: Call, named: str) -> Response:
+    digest = Digest.parse(named)
+    sources = await _readable_sources(registry, call, digest)
+    if sources and await registry.uploading.mount(call.repository, digest, sources):
+        return _created(call, digest)
+    return _accepted(call, await registry.uploading.start(call.repository, digest.algorithm), 0)
+
+
+async def _readable_sources(registry: Registry, call: Call, digest: Digest) -> list[RepositoryName]:
+    """Where the blob may be mounted from: the repository named, or any, that this principal may read."""
+    named = call.value("from")
+    try:
+        candidates = [RepositoryName.parse(named)] if named else await registry.uploading.holders(digest)
+    except NameInvalid:
+        return []  # what can't exist has no blobs: answered like any other repository that lacks it
+    return [source for source in candidates if call.access.may(call.principal, Action.PULL, source)]
+
+
+@contextmanager
+def _telling_where_it_ends(call: Call, upload_id: str) -> Iterator[None]:
+    try:
+        yield
+    except BlobUploadOutOfOrder as error:
+        error.headers.update(_progress(call, upload_id, error.detail["offset"]))
+        raise
+
+
+def _accepted(call: Call, upload_id: str, offset: int, status: int = 202) -> Response:
+    response = Response(status_code=status, headers=_progress(call, upload_id, offset))
+    if status != 204:
+        response.headers["Content-Length"] = "0"
+    return response
+
+
+def _progress(call: Call, upload_id: str, offset: int) -> dict[str, str]:
+    # A relative location is right under every host name and behind every proxy.
+    return {
+        "Location": f"/v2/{call.repository}/blobs/uploads/{upload_id}",
+        "Range": f"0-{max(offset - 1, 0)}",
+        "Docker-Upload-UUID": upload_id,
+    }
+
+
+def _created(call: Call, digest: Digest) -> Response:
+    headers = {
+        "Location": f"/v2/{call.repository}/blobs/{digest}",
+        "Docker-Content-Digest": str(digest),
+        "Content-Length": "0",
+    }
+    return Response(status_code=201, headers=headers)

@@ -1,0 +1,148 @@
+"""Uploading: how a blob's bytes come in, piece by piece or at once, and become a blob."""
+
+import asyncio
+import uuid
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from estiva.digest import Algorithm, Digest
+from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
+from estiva.reference import RepositoryName
+from storage.blobs import BlobStore, DigestMismatchError, Upload, UploadBusyError, UploadUnknownError
+from storage.metadata import blobs, uploads
+from storage.metadata.database import Database
+from storage.metadata.uploads import UploadRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+T = TypeVar("T")
+
+Body = Callable[[Callable[[memoryview], None]], Awaitable[int]]
+"""A request's body: given a `write`, it calls that with every piece, in a worker thread, and returns the length."""
+
+
+class Uploading:
+    """Takes blobs in."""
+
+    def __init__(self, database: Database, blob_store: BlobStore, threads: Executor) -> None:
+        self._database = database
+        self._blob_store = blob_store
+        self._threads = threads
+
+    async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256) -> str:
+        """Begin an upload and return its id, which nobody can guess. It outlives this process."""
+        upload_id = str(uuid.uuid4())
+        await self._blocking(self._blob_store.create_upload, upload_id)
+        record = UploadRecord(upload_id, name, algorithm)
+        # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
+        await self._database.write(lambda: uploads.start(record), durable=False)
+        return upload_id
+
+    async def offset(self, name: RepositoryName, upload_id: str) -> int:
+        """How many bytes of the upload are here. BlobUploadUnknown."""
+        await self._record(name, upload_id)
+        with _in_the_protocols_words():
+            return await self._blocking(self._blob_store.upload_offset, upload_id)
+
+    async def append(self, name: RepositoryName, upload_id: str, body: Body, start: int | None = None) -> int:
+        """Add the body's bytes and return the new offset. BlobUploadUnknown.
+
+        With `start`, BlobUploadOutOfOrder unless the upload ends exactly there. When the body breaks off,
+        what came of it stays.
+        """
+        record = await self._record(name, upload_id)
+        upload = await self._open(record)
+        try:
+            _require_order(upload, start)
+            await body(upload.write)
+            return upload.offset
+        finally:
+            await self._blocking(upload.close)
+
+    async def finish(
+        self, name: RepositoryName, upload_id: str, digest: Digest, body: Body, start: int | None = None
+    ) -> None:
+        """Add the body's bytes, if any, and make the upload a blob of that digest; durable when this returns.
+
+        BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid, after which the upload is gone.
+        """
+        record = await self._database.read(uploads.find(name, upload_id))
+        if record is None:
+            await self._require_finished(name, upload_id, digest)
+            return
+        upload = await self._open(UploadRecord(upload_id, name, digest.algorithm))
+        try:
+            _require_order(upload, start)
+            await body(upload.write)
+            await self._commit(record, upload, digest)
+        finally:
+            await self._blocking(upload.close)
+
+    async def cancel(self, name: RepositoryName, upload_id: str) -> None:
+        """Forget the upload and its bytes. BlobUploadUnknown."""
+        await self._record(name, upload_id)
+        await self.discard([upload_id])
+
+    async def discard(self, upload_ids: Iterable[str]) -> None:
+        """Forget these uploads, wherever they belong, and their bytes. Idempotent."""
+        for upload_id in upload_ids:
+            await self._database.write(partial(uploads.forget, upload_id), durable=False)
+            await self._blocking(self._blob_store.discard_upload, upload_id)
+
+    async def mount(self, name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> bool:
+        """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it."""
+        return await self._database.write(lambda: blobs.mount(name, digest, sources))
+
+    async def holders(self, digest: Digest) -> list[RepositoryName]:
+        """Repositories that have the blob: who may be told is the caller's to decide."""
+        return await self._database.read(blobs.holders(digest))
+
+    async def _record(self, name: RepositoryName, upload_id: str) -> UploadRecord:
+        record = await self._database.read(uploads.find(name, upload_id))
+        if record is None:
+            raise BlobUploadUnknown(detail={"upload": upload_id[:64]})
+        return record
+
+    async def _require_finished(self, name: RepositoryName, upload_id: str, digest: Digest) -> None:
+        """Return where the upload's end was only never heard of; a repeated request then gets its answer."""
+        if await self._database.read(blobs.find(name, digest)) is None:
+            raise BlobUploadUnknown(detail={"upload": upload_id[:64]})
+
+    async def _open(self, record: UploadRecord) -> Upload:
+        with _in_the_protocols_words():
+            return await self._blocking(self._blob_store.open_upload, record.id, record.algorithm)
+
+    async def _commit(self, record: UploadRecord, upload: Upload, digest: Digest) -> None:
+        try:
+            stored = await self._blocking(upload.commit, digest)
+        except DigestMismatchError:
+            await self.discard([record.id])
+            raise DigestInvalid(detail={"digest": str(digest)}) from None
+        served = await self._database.write(
+            lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key)
+        )
+        if served != stored.key:
+            # The content was here already; no fact names these bytes, and none ever will.
+            await self._blocking(self._blob_store.delete_blob, stored.key)
+
+    async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _require_order(upload: Upload, start: int | None) -> None:
+    if start is not None and start != upload.offset:
+        raise BlobUploadOutOfOrder(detail={"offset": upload.offset})
+
+
+@contextmanager
+def _in_the_protocols_words() -> "Iterator[None]":
+    try:
+        yield
+    except UploadUnknownError:
+        raise BlobUploadUnknown from None
+    except UploadBusyError:
+        raise BlobUploadInvalid("another request is writing to this upload") from None
