@@ -6,6 +6,7 @@ import argparse
 import json
 import shlex
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -57,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--quick", action="store_true", help="one short round of the main scenarios, with short lists")
     add("--workdir", type=Path, default=peers.REPOSITORY / "build", help="where the data goes; no tmpfs")
     add("--json", type=Path, help="write (or, for report, read) the results here")
-    add("--markdown", type=Path, help="write the tables here instead of to the terminal")
+    add("--markdown", type=Path, help="write the tables here: between the marks of a page that has them")
     add("--profile", type=Path, metavar="DIR", help="sample estiva with py-spy instead of measuring")
     return parser
 
@@ -144,11 +145,14 @@ def _read(path: Path | None) -> dict[str, Any]:
 def _report(options: argparse.Namespace, told: dict[str, Any]) -> int:
     text = report.markdown(report.Results(told), ALL.values(), options.against)
     if options.markdown:
-        options.markdown.write_text(text)
+        page = options.markdown.read_text() if options.markdown.exists() else ""
+        options.markdown.write_text(report.placed(text, page))
     else:
         print(text)
     return 1 if told["failures"] else 0
 
 
 if __name__ == "__main__":
+    # Ended from outside, it still ends the servers that it started and removes their data.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main(sys.argv[1:]))

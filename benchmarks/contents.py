@@ -1,7 +1,8 @@
 """Blob contents for pushing: new to the registry every time, yet without hashing or copying while timed.
 
 All blobs of one size share a random beginning, kept in a file that is sent with ``sendfile``, and
-differ in a stamp at their very end, so that the digest of a new blob needs only the stamp to be hashed. A second file holds the same bytes framed as HTTP chunks for pushes without a Content-Length.
+differ in a stamp at their very end, so that the digest of a new blob needs only the stamp to be hashed.
+A second file holds the same bytes framed as HTTP chunks for pushes without a Content-Length.
 """
 
 from __future__ import annotations

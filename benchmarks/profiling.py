@@ -11,7 +11,7 @@ from pathlib import Path
 from time import sleep
 
 from benchmarks.peers import Estiva, Peer, PeerMissing, look_for
-from benchmarks.runner import Bench
+from benchmarks.runner import FAILURES, Bench
 from benchmarks.scenario import Scenario
 
 _MOST_SHOWN = 25
@@ -29,15 +29,20 @@ def profile(bench: Bench, scenarios: Sequence[Scenario], peers: Sequence[Peer], 
     if spy is None or not ours:
         raise PeerMissing("profiling needs estiva among the peers, and py-spy (pip install py-spy)")
     directory.mkdir(parents=True, exist_ok=True)
+    failed = 0
     for scenario in scenarios:
-        with bench.serving(scenario, ours[0]) as server:
-            timed = scenario.prepare(bench.target(server))
-            stacks = directory / f"{scenario.name}.txt"
-            with _spying(spy, server.pid, stacks):
-                timed()
+        stacks = directory / f"{scenario.name}.txt"
         print(f"\n{scenario.title} (share of samples with the function on top, and anywhere)")
-        print("\n".join(summary(stacks.read_text().splitlines())))
-    return 0
+        try:
+            with bench.serving(scenario, ours[0]) as server:
+                timed = scenario.prepare(bench.target(server))
+                with _spying(spy, server.pid, stacks):
+                    timed()
+            print("\n".join(summary(stacks.read_text().splitlines())))
+        except FAILURES as error:
+            failed = 1
+            print(f"FAILED {error}")
+    return failed
 
 
 @contextmanager

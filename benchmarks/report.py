@@ -92,6 +92,17 @@ def markdown(results: Results, scenarios: Iterable[Scenario], reference: str) ->
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+BEGIN = "<!-- figures: written by python -m benchmarks --markdown -->"
+END = "<!-- end of figures -->"
+
+
+def placed(text: str, page: str) -> str:
+    """The page with the text between its two marks; the bare text for a page that has no marks."""
+    before, begun, rest = page.partition(BEGIN)
+    _, ended, after = rest.partition(END)
+    return f"{before}{BEGIN}\n\n{text}\n{END}{after}" if begun and ended else text
+
+
 def _setting(results: Results) -> str:
     machine = "; ".join(f"{name}: {value}" for name, value in results.machine.items())
     peers = "; ".join(f"`{name}`: {version}" for name, version in results.peers.items())

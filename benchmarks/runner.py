@@ -16,6 +16,9 @@ from benchmarks.scenario import GIB, MIB, Sample, Scenario, ScenarioFailed, Targ
 from benchmarks.server import Server, started
 from benchmarks.stock import PARTS
 
+FAILURES = (ScenarioFailed, OSError, http.client.HTTPException)
+"""How it shows that a registry or a tool does not do its part; anything else is a mistake of ours."""
+
 
 @dataclass(frozen=True)
 class Measurement:
@@ -113,7 +116,7 @@ def _one(bench: Bench, scenario: Scenario, peer: Peer, number: int) -> Measureme
         with bench.serving(scenario, peer) as server:
             timed = scenario.prepare(bench.target(server))
             return _measure(scenario, server, number, timed)
-    except (ScenarioFailed, OSError, http.client.HTTPException) as error:
+    except FAILURES as error:
         return Failure(scenario.name, peer.name, number, f"{type(error).__name__}: {error}")
 
 

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.report import Results, markdown, verdict
+from benchmarks.report import BEGIN, END, Results, markdown, placed, verdict
 from benchmarks.scenario import Goal, Sample, Scenario, Target
 
 
@@ -88,3 +88,12 @@ def test_a_sample_of_bytes_and_of_operations_are_costed_in_their_own_units() -> 
     pulling = Scenario("pulling", "pulling", "MiB/s", _never)
     assert (rate(SCENARIO, sample), rate(pulling, sample)) == (50, 256)
     assert (cost(SCENARIO, sample, 0.5), cost(pulling, sample, 0.5)) == (5000, 1.0)
+
+
+def test_the_tables_go_between_the_marks_of_a_page_and_leave_the_rest_alone() -> None:
+    page = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert placed("new\n", page) == f"before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"
+
+
+def test_a_page_without_marks_becomes_the_tables() -> None:
+    assert placed("new\n", "old\n") == "new\n"
