@@ -1,6 +1,7 @@
 """Uploading: how a blob's bytes come in, piece by piece or at once, and become a blob."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 T = TypeVar("T")
+
+PURGED_AT_ONCE = 1000
 
 Body = Callable[[Callable[[memoryview], None]], Awaitable[int]]
 """A request's body: given a `write`, it calls that with every piece, in a worker thread, and returns the length."""
@@ -93,6 +96,16 @@ class Uploading:
             await self._database.write(partial(uploads.forget, upload_id), durable=False)
             await self._blocking(self._blob_store.discard_upload, upload_id)
 
+    async def purge(self, idle: float) -> int:
+        """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many."""
+        stale = await self._blocking(lambda: list(self._blob_store.stale_uploads(idle)))
+        # An upload without bytes (its process died between the two steps) has only its entry left.
+        entries = await self._database.read(uploads.started_before(time.time() - idle, PURGED_AT_ONCE))
+        lost = [upload_id for upload_id in entries if not await self._has_bytes(upload_id)]
+        purged = {*stale, *lost}
+        await self.discard(purged)
+        return len(purged)
+
     async def mount(self, name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> bool:
         """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it."""
         return await self._database.write(lambda: blobs.mount(name, digest, sources))
@@ -100,6 +113,13 @@ class Uploading:
     async def holders(self, digest: Digest) -> list[RepositoryName]:
         """Repositories that have the blob: who may be told is the caller's to decide."""
         return await self._database.read(blobs.holders(digest))
+
+    async def _has_bytes(self, upload_id: str) -> bool:
+        try:
+            await self._blocking(self._blob_store.upload_offset, upload_id)
+        except UploadUnknownError:
+            return False
+        return True
 
     async def _record(self, name: RepositoryName, upload_id: str) -> UploadRecord:
         record = await self._database.read(uploads.find(name, upload_id))

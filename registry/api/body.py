@@ -1,7 +1,8 @@
 """Receiving a large request body piece by piece, off the event loop.
 
-`pour_body` is what an endpoint calls. Where the server offers the scope extension `estiva.body` (see `PourBody`), the body goes from
-the socket to `write` inside one worker thread; everywhere else it is collected from ASGI messages with the same promises.
+`pour_body` is what an endpoint calls. Where the server offers the scope extension `estiva.body` (see
+`PourBody`), the body goes from the socket to `write` inside one worker thread; everywhere else it is collected
+from ASGI messages with the same promises.
 """
 
 import asyncio
@@ -39,8 +40,9 @@ class BodyTooLarge(BodyError):
 class PourBody(Protocol):
     """The scope extension `estiva.body`: read the rest of the body into `write`, in a worker thread.
 
-    Calls `write` with non-empty pieces in order, never two at once; the memory is reused after each call returns. Returns the
-    number of bytes. Whatever `write` raises ends the pour and comes out here; the connection is closed after the response.
+    Calls `write` with non-empty pieces in order, never two at once; the memory is reused after each call
+    returns. Returns the number of bytes. Whatever `write` raises ends the pour and comes out here; the
+    connection is closed after the response.
     """
 
     async def __call__(self, write: Write, limit: int | None = None) -> int: ...
@@ -49,8 +51,8 @@ class PourBody(Protocol):
 async def pour_body(scope: Scope, receive: Receive, write: Write, limit: int | None = None) -> int:
     """Hand the whole request body to `write` in large pieces, off the event loop; return its length.
 
-    `write` runs in a worker thread, one call at a time, with memory that is only valid during the call. Raises `BodyError`s, and
-    whatever `write` raises.
+    `write` runs in a worker thread, one call at a time, with memory that is only valid during the call. Raises
+    `BodyError`s, and whatever `write` raises.
     """
     extension = (scope.get("extensions") or {}).get(EXTENSION)
     if extension is not None:
@@ -115,7 +117,7 @@ class _Collector:
             raise
 
     async def _settle(self) -> None:
-        """Return only when no thread is in `write` any more, even when cancelled: the caller is about to close its file."""
+        """Return only when no thread is in `write` any more, even when cancelled: its file is about to close."""
         writing, self._writing = self._writing, None
         if writing is None:
             return

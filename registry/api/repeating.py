@@ -44,8 +44,6 @@ def repeatable(call: Call, version: int | None, response: Response | FileRespons
     if remember is None or version is None:
         return
     body = (
-        WholeFile(response.file.name, response.length)
-        if isinstance(response, FileResponse)
-        else bytes(response.body)
+        WholeFile(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
     )
     remember(version, response.status_code, response.raw_headers, body)

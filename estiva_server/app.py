@@ -1,0 +1,146 @@
+"""Puts the parts together: the only place that knows them all."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth.access import Access, OpenAccess
+from estiva.errors import NotFound, RegistryError, RequestInvalid, Unsupported
+from estiva_server.config import Settings
+from estiva_server.health import Health
+from estiva_server.jobs import PURGE_EVERY, UploadPurge, repeat
+from estiva_server.logs import AccessLog
+from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
+from estiva_server.observation import Observation, ObservedApp
+from registry import Registry
+from registry.api.faults import response_to
+from registry.api.repositories import RepositoriesAPI
+from registry.api.routes import RegistryAPI
+from registry.deleting import Deleting
+from registry.listing import Listing
+from registry.pulling import Pulling
+from registry.pushing import Pushing
+from registry.uploading import Uploading
+from storage.blobs.filesystem import FilesystemBlobStore
+from storage.metadata.sqlite import SQLiteDatabase
+
+DATABASE_FILE = "estiva.db"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What one process is made of."""
+
+    settings: Settings
+    database: SQLiteDatabase
+    threads: ThreadPoolExecutor
+    upload_threads: ThreadPoolExecutor
+    registry: Registry
+    access: Access
+    health: Health
+    metrics: Metrics
+    access_log: AccessLog | None
+    observation: Observation
+
+
+def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
+    """The parts of one process on a data directory that has been prepared (see `serve.prepare`)."""
+    database = SQLiteDatabase(settings.data / DATABASE_FILE)
+    blob_store = FilesystemBlobStore(settings.data)
+    threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
+    uploading = Uploading(database, blob_store, threads)
+    registry = Registry(
+        pulling=Pulling(database, blob_store),
+        pushing=Pushing(database, threads),
+        uploading=uploading,
+        deleting=Deleting(database, uploading),
+        listing=Listing(database),
+    )
+    tallies = Tallies()
+    access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
+    return Parts(
+        settings=settings,
+        database=database,
+        threads=threads,
+        upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
+        registry=registry,
+        access=OpenAccess(),
+        health=Health(database, blob_store),
+        metrics=Metrics(tallies, shared_metrics),
+        access_log=access_log,
+        observation=Observation(tallies, access_log),
+    )
+
+
+def create_app(parts: Parts) -> ASGIApp:
+    """The whole server as an ASGI application; its lifespan ends what `build` began."""
+    rest = Starlette(
+        routes=[
+            Route("/healthz", parts.health.alive),
+            Route("/readyz", parts.health.ready),
+            Route("/metrics", _metrics_page(parts.metrics)),
+            *RepositoriesAPI(parts.registry, parts.access).routes(),
+        ],
+        lifespan=lambda app: _lifespan(parts),
+        exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
+    )
+    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.access), rest), parts.observation)
+
+
+class _Doors:
+    """The registry API for everything under /v2/, Starlette for the rest."""
+
+    def __init__(self, registry_api: ASGIApp, rest: ASGIApp) -> None:
+        self._registry_api = registry_api
+        self._rest = rest
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_registry = scope["type"] == "http" and (scope["path"].startswith("/v2/") or scope["path"] == "/v2")
+        await (self._registry_api if is_registry else self._rest)(scope, receive, send)
+
+
+def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
+    async def page(request: Request) -> Response:
+        return Response(metrics.page(), media_type="text/plain; version=0.0.4")
+
+    return page
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException):
+        error = {404: NotFound(), 405: Unsupported()}.get(error.status_code, RequestInvalid(error.detail))
+    return response_to(error)
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(parts: Parts) -> AsyncIterator[None]:
+    async def publish() -> None:
+        parts.metrics.publish()
+
+    purge = UploadPurge(parts.registry.uploading, parts.settings.upload_expiry)
+    jobs = [
+        asyncio.create_task(repeat(PURGE_EVERY, purge)),
+        asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
+    ]
+    try:
+        yield
+    finally:
+        for job in jobs:
+            job.cancel()
+        await asyncio.gather(*jobs, return_exceptions=True)
+        await parts.database.close()
+        parts.threads.shutdown()
+        parts.upload_threads.shutdown()
+        if parts.access_log is not None:
+            parts.access_log.flush()

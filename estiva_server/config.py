@@ -1,0 +1,101 @@
+"""Settings: defaults, then a TOML file, then ESTIVA_* in the environment, then the command line; resolved once."""
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+PREFIX = "ESTIVA_"
+
+
+class ConfigurationError(Exception):
+    """The settings make no sense; the text is one line for whoever wrote them."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, with its default; `docs/configuration.md` is held to this list by a test."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+
+    data: Path = Field(Path("estiva-data"), description="Directory that holds the database and the blobs.")
+    listen: str = Field("127.0.0.1:5000", description="HOST:PORT to listen on; an IPv6 host in brackets.")
+    workers: int = Field(1, ge=1, le=64, description="Processes that share the port and the data.")
+    log_level: str = Field("info", description="Least severe level of the application log.")
+    access_log: bool = Field(True, description="Write one JSON line per request to standard output.")
+    upload_expiry: float = Field(86_400, gt=0, description="Seconds after which an unfinished, idle upload is purged.")
+    drain_timeout: float = Field(30, ge=0, description="Seconds that running requests get to end after SIGTERM.")
+    storage_threads: int = Field(32, ge=4, le=512, description="Threads per worker that read, hash and write blobs.")
+    upload_threads: int = Field(128, ge=4, le=4096, description="Large request bodies that a worker receives at once.")
+    header_timeout: float = Field(10, gt=0, description="Seconds in which a request's headers must be complete.")
+    keep_alive_timeout: float = Field(75, gt=0, description="Seconds that an idle connection is kept.")
+    stall_timeout: float = Field(30, gt=0, description="Seconds a client may take none of its response.")
+    body_rate: int = Field(1024, ge=0, description="Bytes per second that a request body must bring on average.")
+    max_connections: int | None = Field(
+        None, ge=1, description="Connections per worker; by default as many as descriptors allow, at most 4096."
+    )
+    max_connections_per_client: int = Field(1024, ge=1, description="Connections per worker from one address.")
+
+    @field_validator("listen")
+    @classmethod
+    def _check_listen(cls, value: str) -> str:
+        split_listen(value)
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_level(cls, value: str) -> str:
+        if value.lower() not in ("debug", "info", "warning", "error"):
+            raise ValueError("is none of debug, info, warning, error")
+        return value.lower()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Command line (as init arguments), environment, then the TOML file that the model was given."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port of `listen`."""
+        return split_listen(self.listen)
+
+
+def split_listen(text: str) -> tuple[str, int]:
+    """Host and port of `HOST:PORT`; ValueError for anything else."""
+    host, _, port = text.rpartition(":")
+    if not host or not (port.isascii() and port.isdigit()) or int(port) > 65_535:
+        raise ValueError("is not HOST:PORT")
+    return host.strip("[]"), int(port)
+
+
+def load(file: Path | None = None, environment: dict[str, str] | None = None, **flags: Any) -> Settings:
+    """The settings in force. `flags` that are None were not given. ConfigurationError, also for unknown names."""
+    if file is not None and not file.is_file():
+        raise ConfigurationError(f"no configuration file {file}")
+    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables()
+    if unknown:
+        raise ConfigurationError(f"unknown setting in the environment: {', '.join(sorted(unknown))}")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        reason = "unknown setting" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        raise ConfigurationError(f"{name}: {reason}") from None
+    except ValueError as error:  # tomllib's complaint
+        raise ConfigurationError(f"{file}: {error}") from None
+
+
+def _variables() -> set[str]:
+    return {PREFIX + name.upper() for name in Settings.model_fields}

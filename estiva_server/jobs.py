@@ -1,0 +1,37 @@
+"""What has to be done now and then, whether or not anybody asks."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+
+from registry.uploading import Uploading
+
+logger = logging.getLogger("estiva.jobs")
+
+PURGE_EVERY = 300.0
+
+
+async def repeat(every: float, job: Callable[[], Awaitable[None]]) -> None:
+    """Run the job again and again, a little irregularly so that workers don't do it all at once, until cancelled."""
+    while True:
+        await asyncio.sleep(every * random.uniform(0.8, 1.2))  # noqa: S311 - no secret
+        try:
+            await job()
+        except Exception:
+            # The next round may find things better; until then the log says what is wrong.
+            logger.exception("job failed")
+
+
+class UploadPurge:
+    """Forgets uploads that nobody has touched for `expiry` seconds."""
+
+    def __init__(self, uploading: Uploading, expiry: float) -> None:
+        self._uploading = uploading
+        self._expiry = expiry
+
+    async def __call__(self) -> None:
+        """Purge once."""
+        purged = await self._uploading.purge(self._expiry)
+        if purged:
+            logger.info("purged %d expired uploads", purged)

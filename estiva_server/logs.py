@@ -1,0 +1,112 @@
+"""Two logs: what the application has to say (JSON on standard error), and every request (JSON on standard output)."""
+
+import asyncio
+import logging
+import os
+import sys
+from datetime import UTC, datetime
+from json.encoder import encode_basestring_ascii as quoted
+from time import time
+from typing import NamedTuple
+
+import structlog
+
+FLUSH_EVERY = 0.2
+FLUSH_BYTES = 64 * 1024
+
+
+def configure(level: str) -> None:
+    """Send everything that is logged, by us or by a library, to standard error as one JSON object a line."""
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in ("uvicorn", "uvicorn.error", "alembic"):
+        logging.getLogger(name).setLevel(max(logging.WARNING, root.level))
+
+
+class AccessEntry(NamedTuple):
+    """One line of the access log: `sent` counts body bytes, `status` 0 means that the client had left."""
+
+    request_id: str
+    client: str
+    method: str
+    target: str
+    status: int
+    sent: int
+    seconds: float
+    user_agent: str
+
+
+class AccessLog:
+    """One line a request, written in batches: a line costs about two microseconds and a batch one system call.
+
+    The last 0.2 seconds may be lost when the process is killed.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._lines: list[str] = []
+        self._size = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._now = _Clock()
+
+    def write(self, entry: AccessEntry) -> None:
+        """Log one request. Query strings are left out: they may hold what must not be kept."""
+        path = entry.target.partition("?")[0]
+        line = (
+            f'{{"time":"{self._now()}","request_id":{quoted(entry.request_id)},"client":{quoted(entry.client)},'
+            f'"method":{quoted(entry.method)},"path":{quoted(path)},"status":{entry.status},"bytes":{entry.sent},'
+            f'"seconds":{entry.seconds:.6f},"user_agent":{quoted(entry.user_agent)}}}\n'
+        )
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size > FLUSH_BYTES:
+            self.flush()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_EVERY, self.flush)
+
+    def flush(self) -> None:
+        """Write what has gathered."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        data = memoryview("".join(self._lines).encode())
+        self._lines, self._size = [], 0
+        while data:
+            try:
+                data = data[os.write(self._descriptor, data) :]
+            except BrokenPipeError:
+                return  # nobody reads the log any more
+
+
+class _Clock:
+    """The time as text, made once a millisecond at most."""
+
+    def __init__(self) -> None:
+        self._millisecond = 0
+        self._text = ""
+
+    def __call__(self) -> str:
+        millisecond = int(time() * 1000)
+        if millisecond != self._millisecond:
+            self._millisecond = millisecond
+            moment = datetime.fromtimestamp(millisecond / 1000, UTC)
+            self._text = f"{moment:%Y-%m-%dT%H:%M:%S}.{millisecond % 1000:03d}Z"
+        return self._text

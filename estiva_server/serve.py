@@ -1,0 +1,126 @@
+"""Runs the server: prepares the data directory, opens the port, starts one worker or several."""
+
+import contextlib
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+
+from estiva_server.app import DATABASE_FILE, Parts, build, create_app
+from estiva_server.config import Settings
+from estiva_server.http import AnswerCache, ConnectionSettings, connection_class
+from estiva_server.http.settings import affordable_connections
+from estiva_server.logs import configure
+from estiva_server.workers import supervise
+from registry.api.faults import envelope
+from storage.metadata.migrations import migrate
+
+BACKLOG = 2048
+
+
+class StartError(Exception):
+    """The server can't start; the text is one line that says why."""
+
+
+def run(settings: Settings) -> None:
+    """Serve until asked to stop. StartError when that can't begin."""
+    configure(settings.log_level)
+    with _listener(settings) as listener:
+        prepare(settings)
+        _greet(settings, listener)
+        if settings.workers == 1:
+            work(settings, listener)
+            return
+        with tempfile.TemporaryDirectory(prefix="estiva-metrics-") as shared_metrics:
+            supervise(settings.workers, work, (settings, listener, Path(shared_metrics)))
+
+
+def prepare(settings: Settings) -> None:
+    """Make the data directory what this version expects. StartError."""
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrate(settings.data / DATABASE_FILE)
+    except OSError as error:
+        raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
+
+
+def work(settings: Settings, listener: socket.socket, shared_metrics: Path | None = None) -> None:
+    """Be one worker: serve the socket until asked to stop."""
+    configure(settings.log_level)
+    parts = build(settings, shared_metrics)
+    config = uvicorn.Config(
+        create_app(parts),
+        http=_connection_class(parts),
+        loop="uvloop",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.drain_timeout) or None,
+        backlog=BACKLOG,
+    )
+    DrainingServer(config, parts).run(sockets=[listener])
+
+
+class DrainingServer(uvicorn.Server):
+    """Ends with status 0 after running requests have ended; a second signal ends it at once."""
+
+    def __init__(self, config: uvicorn.Config, parts: Parts) -> None:
+        super().__init__(config)
+        self._parts = parts
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin to drain (signal handler)."""
+        self._parts.health.draining = True
+        self.force_exit = self.should_exit
+        self.should_exit = True
+
+
+def _connection_class(parts: Parts) -> type:
+    settings = parts.settings
+    return connection_class(
+        ConnectionSettings(
+            header_timeout=settings.header_timeout,
+            keep_alive_timeout=settings.keep_alive_timeout,
+            stall_timeout=settings.stall_timeout,
+            body_rate=settings.body_rate,
+            max_connections_per_client=settings.max_connections_per_client,
+            max_connections=settings.max_connections or affordable_connections(),
+        ),
+        AnswerCache(parts.database.version),
+        parts.observation,
+        parts.upload_threads,
+        error_body=lambda status, reason: ("application/json", envelope("UNSUPPORTED", reason)),
+    )
+
+
+@contextlib.contextmanager
+def _listener(settings: Settings) -> Iterator[socket.socket]:
+    host, port = settings.address
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartError(f"cannot listen on {settings.listen}: {error.strerror}") from error
+    with listener:
+        yield listener
+
+
+def _greet(settings: Settings, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    print(  # noqa: T201 - this is what a person starts the command to see
+        f"estiva serves http://{address} from {settings.data.resolve()}\n\n"
+        f"  docker tag IMAGE {address}/hello:1\n"
+        f"  docker push {address}/hello:1\n"
+        f"  docker pull {address}/hello:1\n",
+        flush=True,
+    )
