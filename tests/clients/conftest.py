@@ -1,0 +1,72 @@
+"""The registry, the recording proxy and the images that every client's tests use."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.clients.api import Api
+from tests.clients.contract import GREETING
+from tests.clients.images import Image
+from tests.clients.wire import Wire
+from tests.serving import Registry, registry_running
+from tests.tools import run
+
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder needs real tools."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.real)
+
+
+@pytest.fixture(scope="session")
+def scratch() -> Iterator[Path]:
+    """A folder with a short name (sockets need that), gone afterwards with all that engines stored in it."""
+    folder = Path(tempfile.mkdtemp(prefix="estiva-"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def registry(scratch: Path) -> Iterator[Registry]:
+    """One registry for all the tests; each uses images of its own."""
+    folder = scratch / "registry"
+    folder.mkdir()
+    with registry_running(folder) as running:
+        yield running
+
+
+@pytest.fixture
+def api(registry: Registry) -> Iterator[Api]:
+    """The registry, asked directly."""
+    with contextlib.closing(Api(registry.host)) as api:
+        yield api
+
+
+@pytest.fixture
+def wire(registry: Registry) -> Iterator[Wire]:
+    """The registry behind a recording proxy on a port that no client has seen before."""
+    with Wire(registry.port).open() as wire:
+        yield wire
+
+
+@pytest.fixture(scope="session")
+def program(scratch: Path, require_tool: Callable[[str], str]) -> bytes:
+    """A static program that prints the greeting."""
+    target = scratch / "hello"
+    flags = f"-s -w -X 'main.greeting={GREETING}'"
+    build: list[str | Path] = [require_tool("go"), "build", "-trimpath", "-ldflags", flags, "-o", target, "."]
+    run(build, folder=HERE / "hello", environment={"CGO_ENABLED": "0"}, timeout=100)
+    return target.read_bytes()
+
+
+@pytest.fixture
+def image(program: bytes) -> Image:
+    """An image of nine layers that nobody has seen before."""
+    return Image.around(program)

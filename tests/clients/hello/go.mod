@@ -1,0 +1,3 @@
+module estiva/tests/clients/hello
+
+go 1.21

@@ -1,0 +1,77 @@
+"""helm: charts as OCI artifacts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.clients.api import Api
+from tests.clients.wire import Wire
+from tests.tools import CommandFailed, run
+
+CHART = """apiVersion: v2
+name: cargo
+description: a chart made for this test
+version: 1.2.3+build.4
+"""
+CONFIG_MAP = """apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: {{ .Release.Name }}
+"""
+
+Helm = Callable[..., str]
+
+
+@pytest.fixture
+def helm(require_tool: Callable[[str], str], tmp_path: Path) -> Helm:
+    """helm with a home of its own."""
+    program = require_tool("helm")
+    homes = {f"HELM_{name}_HOME": str(tmp_path / name) for name in ("CONFIG", "CACHE", "DATA")}
+    return lambda *words: run([program, *words], environment=homes, folder=tmp_path)
+
+
+@pytest.fixture
+def chart(helm: Helm, tmp_path: Path) -> Path:
+    """A packaged chart."""
+    (tmp_path / "cargo" / "templates").mkdir(parents=True)
+    (tmp_path / "cargo" / "Chart.yaml").write_text(CHART)
+    (tmp_path / "cargo" / "templates" / "config.yaml").write_text(CONFIG_MAP)
+    helm("package", "cargo")
+    return tmp_path / "cargo-1.2.3+build.4.tgz"
+
+
+def test_pulls_the_chart_it_pushed(helm: Helm, chart: Path, wire: Wire, api: Api, tmp_path: Path) -> None:
+    helm("push", chart, f"oci://{wire.host}/charts", "--plain-http")
+    packed = chart.read_bytes()
+    chart.unlink()
+
+    helm("pull", f"oci://{wire.host}/charts/cargo", "--version", "1.2.3+build.4", "--plain-http")
+
+    assert chart.read_bytes() == packed
+    # A tag cannot hold a plus sign; helm writes an underscore.
+    stored = api.manifest("charts/cargo", "1.2.3_build.4").document
+    assert stored["config"]["mediaType"] == "application/vnd.cncf.helm.config.v1+json"
+    assert stored["layers"][0]["mediaType"] == "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+
+
+def test_shows_and_renders_a_chart_from_the_registry(helm: Helm, chart: Path, wire: Wire) -> None:
+    helm("push", chart, f"oci://{wire.host}/charts", "--plain-http")
+
+    assert "a chart made for this test" in helm("show", "chart", f"oci://{wire.host}/charts/cargo", "--plain-http")
+    assert "name: voyage" in helm("template", "voyage", f"oci://{wire.host}/charts/cargo", "--plain-http")
+
+
+def test_uploads_nothing_when_it_pushes_again(helm: Helm, chart: Path, wire: Wire) -> None:
+    helm("push", chart, f"oci://{wire.host}/charts", "--plain-http")
+    wire.clear()
+
+    helm("push", chart, f"oci://{wire.host}/charts", "--plain-http")
+
+    assert wire.exchanges
+    assert wire.uploaded() == 0
+
+
+def test_says_that_a_chart_is_not_there(helm: Helm, wire: Wire) -> None:
+    with pytest.raises(CommandFailed, match="not found"):
+        helm("pull", f"oci://{wire.host}/charts/absent", "--version", "1.0.0", "--plain-http")

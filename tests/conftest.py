@@ -1,0 +1,13 @@
+"""What every folder of tests may use."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.tools import find_tool
+
+
+@pytest.fixture(scope="session")
+def require_tool() -> Callable[[str], str]:
+    """`require_tool(name)` gives a program's path; where it is absent the test is skipped, in CI it fails."""
+    return find_tool
