@@ -1,0 +1,51 @@
+"""The HTTP connection: a uvicorn protocol class that answers, sends and receives faster than ASGI messages could.
+
+It knows nothing of registries. What it offers an application beyond ASGI, each only where it works, stands in
+`scope["extensions"]`:
+
+- `http.response.pathsend`, `http.response.zerocopysend` (ASGI's own): file bodies by the kernel's sendfile; not
+  over TLS.
+- `estiva.answer` (`answers.Remember`): the response about to be sent may be given again, for as long as a
+  version stays the same.
+- `estiva.body` (`registry.api.body.PourBody`): a large body goes from the socket to `write` in a worker thread;
+  not over TLS.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from .answers import AnswerCache, FileBody, Remember
+from .connection import Connection
+from .observing import Observer, Silence
+from .refusals import ErrorBody, plain_text
+from .settings import ConnectionSettings
+from .shared import Shared
+from .simple import SimpleRequest
+
+__all__ = [
+    "AnswerCache",
+    "ConnectionSettings",
+    "ErrorBody",
+    "FileBody",
+    "Observer",
+    "Remember",
+    "Silence",
+    "SimpleRequest",
+    "connection_class",
+]
+
+
+def connection_class(
+    settings: ConnectionSettings,
+    answers: AnswerCache,
+    observer: Observer,
+    executor: ThreadPoolExecutor,
+    error_body: ErrorBody = plain_text,
+) -> type[Connection]:
+    """The protocol class for `uvicorn.Config(http=...)` of one process.
+
+    `executor` runs the pours of large bodies and nothing else; its owner shuts it down after the server has
+    ended. `error_body` makes the bodies of refusals that never reach the application. uvicorn's own
+    timeout_keep_alive and limit_concurrency are not used.
+    """
+    shared = Shared(settings, answers, observer, executor, error_body)
+    return type("BoundConnection", (Connection,), {"shared": shared})

@@ -1,0 +1,130 @@
+"""The answer door: gives a remembered answer to a simple request in the call that brought its bytes.
+
+Everything it is not sure of it leaves to the parser and the application, so it may be narrow but never wrong.
+"""
+
+import os
+from collections.abc import Callable
+from time import monotonic
+from typing import Protocol
+
+from uvicorn.server import ServerState
+
+from .answers import Answer, AnswerCache
+from .observing import Observer
+from .settings import ConnectionSettings
+from .simple import FieldSections, RequestIds, SimpleRequest
+
+_VERSION = b" HTTP/1.1\r\n"
+
+
+class Visitor(Protocol):
+    """What the door needs of a connection."""
+
+    client: tuple[str, int] | None
+    server_state: ServerState
+    offers_sendfile: bool
+
+    def write_answer(self, head: bytes, body: bytes, close: bool) -> None:
+        """Write a whole response."""
+
+    def send_answer(self, head: bytes, file: int, length: int, close: bool, done: Callable[[int], None]) -> None:
+        """Send a response whose body is a whole open file, close that, and call `done` with the bytes sent.
+
+        Raises OSError when it cannot begin; the file then stays the caller's.
+        """
+
+
+class Door:
+    """Answers what it can from an AnswerCache."""
+
+    def __init__(self, settings: ConnectionSettings, answers: AnswerCache, observer: Observer) -> None:
+        self._answers = answers
+        self._observer = observer
+        self._inline = settings.inline_file_bytes
+        self._longest = settings.target_bytes
+        self._get = b"GET " + settings.answer_prefix
+        self._head = b"HEAD " + settings.answer_prefix
+        self._sections = FieldSections()
+        self._ids = RequestIds()
+        self._fields: list[tuple[bytes, bytes]] | None = None
+        self._tail = b""
+
+    def answer(self, visitor: Visitor, data: bytes) -> bool:
+        """Answer `data` if it is exactly one simple request with a remembered, still valid answer."""
+        started = monotonic()
+        if data.startswith(self._get):
+            start = 4
+        elif data.startswith(self._head):
+            start = 5
+        else:
+            return False
+        end = data.find(_VERSION, start, start + self._longest)
+        if end < 0:
+            return False
+        fields = self._sections.recognise(data[end + 9 :])
+        if fields is None:
+            return False
+        target = data[start:end]
+        answer = self._answers.get(target, fields.authorization, started)
+        if answer is None:
+            return False
+        request = SimpleRequest(data[: start - 1], target, fields, visitor.client, self._ids.next())
+        return self._give(visitor, request, answer, started)
+
+    def _give(self, visitor: Visitor, request: SimpleRequest, answer: Answer, started: float) -> bool:
+        fields = request.fields
+        body = b""
+        if request.method == b"GET":
+            if not answer.file:
+                body = answer.body
+            elif answer.length <= self._inline:
+                read = answer.read_file()
+                if read is None:
+                    self._answers.drop(request.target, fields.authorization)
+                    return False
+                body = read
+            else:
+                return self._send(visitor, request, answer, started)
+        visitor.write_answer(self._response_head(visitor, request, answer), body, fields.close)
+        self._observer.answered(request, answer.status, len(body), monotonic() - started)
+        return True
+
+    def _send(self, visitor: Visitor, request: SimpleRequest, answer: Answer, started: float) -> bool:
+        if not visitor.offers_sendfile:
+            return False
+        file = _open_whole(answer)
+        if file is None:
+            self._answers.drop(request.target, request.fields.authorization)
+            return False
+        head = self._response_head(visitor, request, answer)
+
+        def sent(count: int) -> None:
+            self._observer.answered(request, answer.status, count, monotonic() - started)
+
+        try:
+            visitor.send_answer(head, file, answer.length, request.fields.close, sent)
+        except OSError:  # no descriptor left
+            os.close(file)
+            return False
+        return True
+
+    def _response_head(self, visitor: Visitor, request: SimpleRequest, answer: Answer) -> bytes:
+        fields = visitor.server_state.default_headers  # a new list each second, with the Date of that second
+        if fields is not self._fields:
+            self._fields = fields
+            self._tail = b"".join(b"%s: %s\r\n" % field for field in fields) + b"x-request-id: "
+        end = b"\r\nconnection: close\r\n\r\n" if request.fields.close else b"\r\n\r\n"
+        return b"".join((answer.head, self._tail, request.id, end))
+
+
+def _open_whole(answer: Answer) -> int | None:
+    """The answer's file, opened, if it is still there in its size."""
+    try:
+        file = os.open(answer.file, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    if os.fstat(file).st_size == answer.length:
+        return file
+    os.close(file)
+    return None

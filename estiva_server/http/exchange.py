@@ -1,0 +1,132 @@
+"""One request and its response between connection and application: uvicorn's cycle, with extensions."""
+
+import math
+import os
+from typing import TYPE_CHECKING, Any, cast
+
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from registry.api.body import EXTENSION as BODY_EXTENSION
+from registry.api.body import Write
+
+from .answers import EXTENSION as ANSWER_EXTENSION
+from .answers import Answer, FileBody, Headers
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+_ZERO_COPY = "http.response.zerocopysend"
+_PATH_SEND = "http.response.pathsend"
+
+
+class Exchange(RequestResponseCycle):
+    """Keeps uvicorn's ASGI behaviour; closing the connection after the response is left to the connection.
+
+    uvicorn's `keep_alive` is what makes it write `connection: close` and close the transport at once. Here it
+    is only false while the response head is written; `close_after` holds the decision.
+    """
+
+    connection: "Connection"
+    target: bytes
+    close_after = False
+
+    def extensions(self, *, remembers: bool, sends_files: bool, pours: bool) -> dict[str, Any]:
+        """The scope's extensions."""
+        offered: dict[str, Any] = {}
+        if remembers:
+            offered[ANSWER_EXTENSION] = self.remember
+        if sends_files:
+            offered[_ZERO_COPY] = {}
+            offered[_PATH_SEND] = {}
+        if pours:
+            offered[BODY_EXTENSION] = self.pour
+        return offered
+
+    def remember(
+        self, version: int, status: int, headers: Headers, body: bytes | FileBody, *, expires: float = math.inf
+    ) -> None:
+        """The extension `estiva.answer`, see `answers.Remember`."""
+        authorization = [value for name, value in self.scope["headers"] if name == b"authorization"]
+        if len(authorization) > 1:
+            return
+        answer = Answer(version, status, headers, body, expires)
+        self.connection.shared.answers.put(self.target, authorization[0] if authorization else b"", answer)
+
+    async def pour(self, write: Write, limit: int | None = None) -> int:
+        """The extension `estiva.body`, see `registry.api.body.PourBody`."""
+        return await self.connection.pour(self, write, limit)
+
+    def say_continue(self) -> None:
+        """Ask for the body, of a client that waits to be asked."""
+        if self.waiting_for_100_continue:
+            self.waiting_for_100_continue = False
+            if not self.transport.is_closing():
+                self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    async def receive(self) -> ASGIReceiveEvent:
+        """ASGI receive."""
+        self.connection.want_body()
+        return await super().receive()
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """ASGI send, with the extensions `http.response.zerocopysend` and `http.response.pathsend`."""
+        kind: str = message["type"]
+        if kind == "http.response.start":
+            await self._start(message)
+        elif kind == _ZERO_COPY and self.connection.offers_sendfile:
+            await self._send_open_file(cast(dict[str, Any], message))
+        elif kind == _PATH_SEND and self.connection.offers_sendfile:
+            await self._send_path(cast(dict[str, Any], message)["path"])
+        else:
+            await super().send(message)
+
+    async def _start(self, message: ASGISendEvent) -> None:
+        self.keep_alive = not self.close_after and self.connection.may_stay_open(self)
+        await super().send(message)
+        self.close_after = not self.keep_alive
+        self.keep_alive = True
+
+    async def _send_path(self, path: str) -> None:
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            await self._send_span(file, 0, os.fstat(file).st_size, more_body=False)
+        finally:
+            os.close(file)
+
+    async def _send_open_file(self, message: dict[str, Any]) -> None:
+        file = message["file"]
+        descriptor: int = file if isinstance(file, int) else file.fileno()
+        offset = message.get("offset")
+        if offset is None:
+            offset = os.lseek(descriptor, 0, os.SEEK_CUR)
+        count = message.get("count")
+        if count is None:
+            count = max(0, os.fstat(descriptor).st_size - offset)
+        await self._send_span(descriptor, offset, count, more_body=message.get("more_body", False))
+
+    async def _send_span(self, file: int, offset: int, count: int, *, more_body: bool) -> None:
+        """A part of the body that is `count` bytes of `file`, with uvicorn's accounting around it."""
+        if not self.response_started or self.response_complete:
+            raise RuntimeError("a file can only be sent as the body of a response that has started")
+        if count and self.scope["method"] != "HEAD":
+            self._account(count)
+            await self._send_bytes(file, offset, count)
+        if not more_body:
+            await super().send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _account(self, count: int) -> None:
+        if self.chunked_encoding:
+            return
+        if count > self.expected_content_length:
+            raise RuntimeError("Response content longer than Content-Length")
+        self.expected_content_length -= count
+
+    async def _send_bytes(self, file: int, offset: int, count: int) -> None:
+        if self.disconnected:
+            return
+        if self.chunked_encoding:
+            self.transport.write(b"%x\r\n" % count)
+        await self.connection.send_file(file, offset, count)
+        if self.chunked_encoding and not self.disconnected:
+            self.transport.write(b"\r\n")

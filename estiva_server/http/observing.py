@@ -1,0 +1,26 @@
+"""Who is told about requests that never reach the application."""
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from .simple import SimpleRequest
+
+
+class Observer(Protocol):
+    """Counts and logs what the connection answers by itself. Called on the event loop; must not raise."""
+
+    def answered(self, request: "SimpleRequest", status: int, sent: int, seconds: float) -> None:
+        """A remembered answer was given; `sent` counts its body bytes."""
+
+    def refused(self, status: int, client: tuple[str, int] | None) -> None:
+        """A connection or request was refused before the application saw it."""
+
+
+class Silence:
+    """An observer that keeps nothing."""
+
+    def answered(self, request: "SimpleRequest", status: int, sent: int, seconds: float) -> None:
+        """Keep nothing."""
+
+    def refused(self, status: int, client: tuple[str, int] | None) -> None:
+        """Keep nothing."""

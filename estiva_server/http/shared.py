@@ -1,0 +1,32 @@
+"""What all connections of one process share."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from .answers import AnswerCache
+from .door import Door
+from .observing import Observer
+from .population import Population
+from .pouring import Buffers
+from .refusals import ErrorBody
+from .settings import ConnectionSettings
+
+
+class Shared:
+    """Made once per process and handed to each connection."""
+
+    def __init__(
+        self,
+        settings: ConnectionSettings,
+        answers: AnswerCache,
+        observer: Observer,
+        executor: ThreadPoolExecutor,
+        error_body: ErrorBody,
+    ) -> None:
+        self.settings = settings
+        self.answers = answers
+        self.observer = observer
+        self.executor = executor
+        self.error_body = error_body
+        self.population = Population(settings)
+        self.buffers = Buffers(settings.pour_buffer_bytes)
+        self.door = Door(settings, answers, observer)

@@ -1,0 +1,106 @@
+"""Simple requests: a whole GET or HEAD in one piece, whose meaning is its target and its Authorization."""
+
+import itertools
+import re
+import secrets
+
+_FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\t]*)")
+# Fields that change what a request asks for, or how it is framed; anything "If-..." too.
+_NOT_SIMPLE = frozenset(
+    {b"range", b"expect", b"upgrade", b"transfer-encoding", b"content-length", b"te", b"trailer", b"x-request-id"}
+    | {b"http2-settings", b"proxy-connection", b"keep-alive"}
+)
+_ONCE = frozenset({b"host", b"authorization", b"connection"})
+_MOST_SECTIONS = 1024
+_LARGEST_SECTION = 8 * 1024
+
+
+class Fields:
+    """The header fields of a simple request."""
+
+    __slots__ = ("authorization", "close", "section")
+
+    def __init__(self, section: bytes, authorization: bytes, close: bool) -> None:
+        self.section = section
+        self.authorization = authorization
+        self.close = close
+
+    def get(self, name: bytes) -> bytes:
+        """The value of the first field of this (lower-case) name, or nothing; parsed when asked for."""
+        for line in self.section.split(b"\r\n"):
+            field, _, value = line.partition(b":")
+            if field.lower() == name:
+                return value.strip(b" \t")
+        return b""
+
+
+class SimpleRequest:
+    """A request that was answered without the application."""
+
+    __slots__ = ("client", "fields", "id", "method", "target")
+
+    def __init__(
+        self, method: bytes, target: bytes, fields: Fields, client: tuple[str, int] | None, request_id: bytes
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.fields = fields
+        self.client = client
+        self.id = request_id
+
+
+class FieldSections:
+    """Recognises the header sections of simple requests.
+
+    A client sends the same fields with each request, so the outcome is kept by the section's bytes: a repeated
+    one costs a lookup.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[bytes, Fields | None] = {}
+
+    def recognise(self, section: bytes) -> Fields | None:
+        """The fields of `section` (from the CR LF after the request line to the end), or None if it is not simple."""
+        try:
+            return self._known[section]
+        except KeyError:
+            return self._learn(section)
+
+    def _learn(self, section: bytes) -> Fields | None:
+        if len(section) > _LARGEST_SECTION:
+            return None
+        if len(self._known) >= _MOST_SECTIONS:
+            self._known.clear()
+        fields = self._known[section] = parse_simple(section)
+        return fields
+
+
+def parse_simple(section: bytes) -> Fields | None:
+    """The fields of a header section, if it is well-formed, complete and simple."""
+    if not section.startswith(b"\r\n") or section.find(b"\r\n\r\n") != len(section) - 4:
+        return None
+    found: dict[bytes, bytes] = {}
+    for line in section[2:-4].split(b"\r\n"):
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            return None
+        name = match[1].lower()
+        if name in _NOT_SIMPLE or name.startswith(b"if-") or (name in _ONCE and name in found):
+            return None
+        found[name] = match[2].rstrip(b" \t")
+    connection = found.get(b"connection", b"keep-alive").lower()
+    if b"host" not in found or connection not in (b"keep-alive", b"close"):
+        return None
+    return Fields(section, found.get(b"authorization", b""), connection == b"close")
+
+
+class RequestIds:
+    """Cheap identifiers, unique over processes: a random part and a counter."""
+
+    def __init__(self) -> None:
+        self._prefix = secrets.token_hex(6).encode() + b"-"
+        self._counter = itertools.count(1)
+
+    def next(self) -> bytes:
+        """An identifier not given before."""
+        return b"%s%x" % (self._prefix, next(self._counter))
