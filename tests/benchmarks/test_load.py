@@ -53,7 +53,7 @@ def test_operations_are_taken_until_none_is_left() -> None:
 def test_no_operation_begins_after_the_time_is_over() -> None:
     with serving(answering(HEAD + b"hello")) as address:
         sample = load.run(address, 1, 0.05, repeat(get("/")))
-    assert 0.05 <= sample.seconds < 1
+    assert 0.05 <= sample.seconds < 10
 
 
 @pytest.mark.parametrize(
