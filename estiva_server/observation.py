@@ -48,7 +48,10 @@ class Observation(Observer):
             client = scope["client"][0] if scope.get("client") else ""
             agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
             target = scope.get("raw_path", b"").decode("latin-1")
-            self._log.write(request_id, client, scope["method"], target, status, sent, seconds, agent.decode("latin-1"))
+            user_agent = agent.decode("latin-1")
+            self._log.write(
+                AccessEntry(request_id, client, scope["method"], target, status, sent, seconds, user_agent)
+            )
 
 
 class ObservedApp:
