@@ -64,6 +64,11 @@ class Api:
         """Delete a manifest, with every tag on it."""
         self._http.delete(f"/{repository}/manifests/{digest}").raise_for_status()
 
+    def delete_tagged(self, reference: str) -> None:
+        """Delete the manifest that a reference of the form host/repository:tag names."""
+        repository, _, tag = reference.partition("/")[2].rpartition(":")
+        self.delete_manifest(repository, self.manifest(repository, tag).digest)
+
     def put_blob(self, repository: str, content: bytes, digest: str) -> None:
         """Store a blob."""
         location = self._http.post(f"/{repository}/blobs/uploads/").raise_for_status().headers["Location"]
