@@ -41,7 +41,10 @@ class StoredBlob:
 
 
 class Upload(Protocol):
-    """One unfinished upload, held exclusively until `close`. One thread at a time uses it."""
+    """One unfinished upload, held exclusively until `close`. One thread at a time uses it.
+
+    Only `close` may be called while another thread is in `write` or `commit`: it takes effect after that.
+    """
 
     @property
     def offset(self) -> int:

@@ -4,6 +4,8 @@ import contextlib
 import errno
 import io
 import os
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 from estiva.digest import Digest
@@ -17,15 +19,16 @@ class FileUpload:
     """An upload that is held; see `storage.blobs.Upload` for what is promised."""
 
     def __init__(
-        self, path: Path, blobs: Path, descriptor: int, running: RunningHash | None, waiting: RunningHashes
+        self, path: Path, blobs: Path, file: io.FileIO, running: RunningHash | None, waiting: RunningHashes
     ) -> None:
         self._path = path
         self._blobs = blobs
-        self._descriptor = descriptor
-        self._offset = os.fstat(descriptor).st_size
+        self._file = file
+        self._offset = os.fstat(file.fileno()).st_size
         self._sent = self._offset
         self._running = running
         self._waiting = waiting
+        self._busy = threading.RLock()
 
     @property
     def offset(self) -> int:
@@ -34,33 +37,33 @@ class FileUpload:
 
     def write(self, data: memoryview) -> None:
         """Append and hash one piece, or leave the upload as it was."""
-        self._require_open()
-        try:
-            self._append(data)
-        except OSError:
-            self._take_back()
-            raise
-        if self._running is not None:
-            self._running.update(data)
+        with self._at_work():
+            try:
+                self._append(data)
+            except OSError:
+                self._take_back()
+                raise
+            if self._running is not None:
+                self._running.update(data)
 
     def _append(self, data: memoryview) -> None:
         written = 0
         while written < len(data):
-            count = os.pwrite(self._descriptor, data[written:], self._offset + written)
+            count = os.pwrite(self._file.fileno(), data[written:], self._offset + written)
             if count == 0:
                 raise OSError(errno.EIO, "nothing was written")
             written += count
         self._offset += written
         if self._offset - self._sent >= writeback.STEP:
-            writeback.begin_writeback(self._descriptor, self._sent, self._offset - self._sent)
+            writeback.begin_writeback(self._file.fileno(), self._sent, self._offset - self._sent)
             self._sent = self._offset
 
     def _take_back(self) -> None:
         """Cut off what a failed write left. Where that fails too, the file's length is the truth, to be hashed anew."""
         try:
-            os.ftruncate(self._descriptor, self._offset)
+            os.ftruncate(self._file.fileno(), self._offset)
         except OSError:
-            self._offset = os.fstat(self._descriptor).st_size
+            self._offset = os.fstat(self._file.fileno()).st_size
             self._running = None
 
     def commit(self, digest: Digest) -> StoredBlob:
@@ -70,27 +73,26 @@ class FileUpload:
         unlink, since a crash between those two would leave one file that is both a blob and a writable upload.
         `rename` would overwrite, but the key's 128 random bits name nothing that exists.
         """
-        self._require_open()
-        if self._digest(digest) != digest:
-            raise DigestMismatchError(str(digest))
-        key = new_storage_key(digest)
-        target = self._blobs / key
-        os.fchmod(self._descriptor, 0o444)
-        self._sync_file()
-        self._move(target)
-        _sync_entry(target)
-        return StoredBlob(key, self._offset)
+        with self._at_work():
+            if self._digest(digest) != digest:
+                raise DigestMismatchError(str(digest))
+            key = new_storage_key(digest)
+            target = self._blobs / key
+            os.fchmod(self._file.fileno(), 0o444)
+            self._sync_file()
+            self._move(target)
+            _sync_entry(target)
+            return StoredBlob(key, self._offset)
 
     def _digest(self, named: Digest) -> Digest:
         if self._running is not None and self._running.algorithm is named.algorithm:
             return self._running.digest()
-        with io.FileIO(self._descriptor, "rb", closefd=False) as file:
-            return digest_of_file(file, named.algorithm)
+        return digest_of_file(self._file, named.algorithm)
 
     def _sync_file(self) -> None:
         """The kernel reports a failed write-back once and then calls the pages clean: a second try would lie."""
         try:
-            os.fsync(self._descriptor)
+            os.fsync(self._file.fileno())
         except OSError:
             with contextlib.closing(self):
                 self._running = None
@@ -114,17 +116,19 @@ class FileUpload:
 
     def close(self) -> None:
         """Let go; the hash waits for the next request of this process."""
-        if self._descriptor < 0:
-            return
-        if self._running is not None:
-            self._waiting.keep(self._path.name, self._running)
-            self._running = None
-        descriptor, self._descriptor = self._descriptor, -1
-        os.close(descriptor)  # and with it the lock: the last step
+        with self._busy:
+            if self._running is not None:
+                self._waiting.keep(self._path.name, self._running)
+                self._running = None
+            self._file.close()  # and with it the lock: the last step
 
-    def _require_open(self) -> None:
-        if self._descriptor < 0:
-            raise ValueError("the upload was let go")
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        """Keeps `close` out: a request that is cancelled may let go while its thread is still at work here."""
+        with self._busy:
+            if self._file.closed:
+                raise ValueError("the upload was let go")
+            yield
 
 
 def _sync_entry(blob: Path) -> None:

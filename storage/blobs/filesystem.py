@@ -38,10 +38,9 @@ class FilesystemBlobStore:
     def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
         """Continue an upload: with the hash that this process kept, or else a second pass over the file at commit."""
         path = self._upload_path(upload_id)
-        descriptor = hold_file(path)
-        length = os.fstat(descriptor).st_size
-        running = self._waiting.take(upload_id, algorithm, length)
-        return FileUpload(path, self._blobs, descriptor, running, self._waiting)
+        file = hold_file(path)
+        running = self._waiting.take(upload_id, algorithm, os.fstat(file.fileno()).st_size)
+        return FileUpload(path, self._blobs, file, running, self._waiting)
 
     def upload_offset(self, upload_id: str) -> int:
         """The length of the upload's file."""

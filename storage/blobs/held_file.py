@@ -1,6 +1,7 @@
 """An upload's file: made once, then written to by one holder at a time, whichever process that is."""
 
 import fcntl
+import io
 import os
 from pathlib import Path
 
@@ -18,55 +19,53 @@ def create_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def hold_file(path: Path) -> int:
-    """A descriptor of an upload's file that nobody else holds, in this process or another.
+def hold_file(path: Path) -> io.FileIO:
+    """An upload's file, open for one holder at a time, in this process or another.
 
-    UploadUnknownError, or UploadBusyError at once. The lock goes with the descriptor, also when the process is killed.
+    UploadUnknownError, or UploadBusyError at once. The lock goes when the file is closed, as it is when the process
+    is killed or nothing refers to it any more.
     """
     try:
-        descriptor = _open_writable(path)
+        file = _open_writable(path)
     except FileNotFoundError:
         raise UploadUnknownError(path.name) from None
     try:
-        _lock(descriptor, path)
+        _lock(file, path)
     except BaseException:
-        os.close(descriptor)
+        file.close()
         raise
-    return descriptor
+    return file
 
 
-def _open_writable(path: Path) -> int:
+def _open_writable(path: Path) -> io.FileIO:
     try:
-        return os.open(path, _OPEN)
+        return io.FileIO(os.open(path, _OPEN), "r+")
     except PermissionError:
         _make_writable_again(path)
-        return os.open(path, _OPEN)
+        return io.FileIO(os.open(path, _OPEN), "r+")
 
 
-def _lock(descriptor: int, path: Path) -> None:
+def _lock(file: io.FileIO, path: Path) -> None:
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UploadBusyError(path.name) from None
-    if not _is_still(descriptor, path):  # committed or discarded between open and lock
+    if not _is_still(file, path):  # committed or discarded between open and lock
         raise UploadUnknownError(path.name)
 
 
-def _is_still(descriptor: int, path: Path) -> bool:
+def _is_still(file: io.FileIO, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(descriptor), os.lstat(path))
+        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
 def _make_writable_again(path: Path) -> None:
     """A process killed in the middle of a commit may have left the upload read-only."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        _lock(descriptor, path)
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+    with io.FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)) as file:
+        _lock(file, path)
+        os.fchmod(file.fileno(), 0o600)
 
 
 def is_idle(entry: os.DirEntry[str], latest: float) -> bool:

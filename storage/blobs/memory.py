@@ -112,6 +112,7 @@ class _MemoryUpload:
         self._upload_id = upload_id
         self._unfinished = unfinished
         self._open = True
+        self._busy = threading.RLock()
 
     @property
     def offset(self) -> int:
@@ -120,25 +121,29 @@ class _MemoryUpload:
 
     def write(self, data: memoryview) -> None:
         """Append one piece."""
-        self._require_open()
-        self._unfinished.content += data
-        self._unfinished.written = time.monotonic()
+        with self._at_work():
+            self._unfinished.content += data
+            self._unfinished.written = time.monotonic()
 
     def commit(self, digest: Digest) -> StoredBlob:
         """Make the content a blob."""
-        self._require_open()
-        content = bytes(self._unfinished.content)
-        if Digest.of(content, digest.algorithm) != digest:
-            raise DigestMismatchError(str(digest))
-        with contextlib.closing(self):
-            return StoredBlob(self._store.finish(self._upload_id, self._unfinished, digest, content), len(content))
+        with self._at_work():
+            content = bytes(self._unfinished.content)
+            if Digest.of(content, digest.algorithm) != digest:
+                raise DigestMismatchError(str(digest))
+            with contextlib.closing(self):
+                return StoredBlob(self._store.finish(self._upload_id, self._unfinished, digest, content), len(content))
 
     def close(self) -> None:
         """Let go of the upload."""
-        if self._open:
-            self._open = False
-            self._unfinished.held.release()
+        with self._busy:
+            if self._open:
+                self._open = False
+                self._unfinished.held.release()
 
-    def _require_open(self) -> None:
-        if not self._open:
-            raise ValueError("the upload was let go")
+    @contextlib.contextmanager
+    def _at_work(self) -> Iterator[None]:
+        with self._busy:
+            if not self._open:
+                raise ValueError("the upload was let go")
+            yield

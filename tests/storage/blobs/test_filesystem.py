@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import fcntl
+import gc
 import hashlib
 import os
 import stat
@@ -10,7 +11,9 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +256,39 @@ class TestOtherProcesses:
                 with pytest.raises(UploadBusyError):
                     store.open_upload("one")
                 assert mode(root / "uploads" / "one") == 0o444
+
+
+class TestLettingGo:
+    def test_letting_go_waits_for_a_commit_that_another_thread_is_in(
+        self, store: FilesystemBlobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        begin(store)
+        syncing, go_on, sync = threading.Event(), threading.Event(), os.fsync
+
+        def slow_sync(descriptor: int) -> None:
+            syncing.set()
+            assert go_on.wait(10)
+            sync(descriptor)
+
+        monkeypatch.setattr(os, "fsync", slow_sync)
+        upload = store.open_upload("one")
+        with ThreadPoolExecutor() as threads:
+            committing = threads.submit(upload.commit, DIGEST)
+            assert syncing.wait(10)
+            closing = threads.submit(upload.close)
+            assert not wait([closing], timeout=0.05).done
+            go_on.set()
+            assert committing.result(10).size == len(CONTENT)
+            closing.result(10)
+
+    @pytest.mark.filterwarnings("ignore::ResourceWarning")
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    def test_an_upload_that_nobody_refers_to_any_more_is_let_go(self, store: FilesystemBlobStore) -> None:
+        begin(store)
+        upload = store.open_upload("one")
+        del upload
+        gc.collect()
+        store.open_upload("one").close()
 
 
 @contextlib.contextmanager
