@@ -5,14 +5,11 @@ left in the socket until the application asks for it, and be read there by a wor
 """
 
 import asyncio
-import enum
 import os
-import urllib.parse
 from collections.abc import Callable
 from time import monotonic
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
-from uvicorn._types import HTTPScope
 from uvicorn.config import Config
 from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -20,32 +17,18 @@ from uvicorn.server import ServerState
 
 from registry.api.body import ClientDisconnected, Write
 
+from .deadlines import Deadlines
 from .exchange import Exchange
 from .framing import Framing, FramingError, LengthFraming
 from .heads import HeadReader, RequestHead, parse_head
 from .outlet import Outlet
+from .phases import AWAITING, Phase
 from .pouring import Pour, Source
 from .refusals import Refusal, refusal_bytes
 from .shared import Shared
-from .watches import RateWatch, StallWatch
 
 _MOST_KEPT = 1024 * 1024  # of later requests that came while one is being answered
 _WRITE_APART_FROM = 16 * 1024  # joining a larger body to its head costs more than it saves
-
-
-class Phase(enum.Enum):
-    """What the next bytes from the client are."""
-
-    IDLE = enum.auto()  # the beginning of a request
-    HEAD = enum.auto()  # more of a header section
-    HELD = enum.auto()  # a body the application has not asked for: left in the socket
-    BODY = enum.auto()  # a body, for the application's receive()
-    POURING = enum.auto()  # a body, read by a worker thread
-    BUSY = enum.auto()  # a later request, while this one's response is not complete: kept
-    LINGER = enum.auto()  # unwanted: discarded, until the client has read the response
-
-
-_TIMED = frozenset({Phase.IDLE, Phase.HEAD, Phase.LINGER})
 
 
 class Connection(HttpToolsProtocol):
@@ -65,16 +48,15 @@ class Connection(HttpToolsProtocol):
         self.phase = Phase.IDLE
         self.since = monotonic()  # when the phase's clock began to run
         self.offers_sendfile = False
-        self._fresh = True
+        self.fresh = True  # no request has been answered yet
         self._heads = HeadReader(settings)
-        self._exchange: Exchange | None = None
+        self.exchange: Exchange | None = None
         self._framing: Framing = LengthFraming(0)
-        self._outlet: Outlet = None  # type: ignore[assignment]  # until there is a transport, like uvicorn's own
+        self.outlet: Outlet = None  # type: ignore[assignment]  # until there is a transport, like uvicorn's own
         self._rest = b""
         self._pour: Pour | None = None
         self._close_after_answer = False
-        self._stall = StallWatch(settings.stall_timeout)
-        self._rate = RateWatch(settings.body_window, settings.body_rate)
+        self.deadlines = Deadlines(self, settings)
         self._discarded = 0
 
     # The connection's life
@@ -83,11 +65,11 @@ class Connection(HttpToolsProtocol):
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self.offers_sendfile = self.scheme == "http" and transport.get_extra_info("socket") is not None
-        self._outlet = Outlet(self.loop, transport, self.shared.settings.sendfile_slice_bytes)
+        self.outlet = Outlet(self.loop, transport, self.shared.settings.sendfile_slice_bytes)
         population = self.shared.population
         if not population.admit(self, self.loop):
             if population.see_out(self, self.loop):
-                self._refuse(Refusal(503, "too many connections"))
+                self.refuse(Refusal(503, "too many connections"))
             else:
                 transport.abort()
 
@@ -96,17 +78,17 @@ class Connection(HttpToolsProtocol):
         self.shared.population.leave(self)
         if self._pour is not None:
             self._pour.abandon()
-        self._outlet.cancel(ConnectionResetError("the connection was lost"))
+        self.outlet.cancel(ConnectionResetError("the connection was lost"))
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
         """Called by the server: close now when idle, else after the response."""
-        exchange = self._exchange
-        if self._outlet.busy:
+        exchange = self.exchange
+        if self.outlet.busy:
             self._close_after_answer = True
         if exchange is not None and not exchange.response_complete:
             exchange.close_after = True
-        elif not self._outlet.busy:
+        elif not self.outlet.busy:
             self.transport.close()
 
     def give_way(self) -> None:
@@ -115,7 +97,7 @@ class Connection(HttpToolsProtocol):
 
     def waiting_since(self) -> float | None:
         """Since when this has been waiting for a whole request, if it is."""
-        return self.since if self.phase in (Phase.IDLE, Phase.HEAD) else None
+        return self.since if self.phase in AWAITING else None
 
     # What the client sends
 
@@ -130,7 +112,7 @@ class Connection(HttpToolsProtocol):
             while data:
                 data = self._take_some(data)
         except Refusal as refusal:
-            self._refuse(refusal)
+            self.refuse(refusal)
 
     def _take_some(self, data: bytes) -> bytes:
         """Use up some of `data`; return the rest."""
@@ -152,7 +134,7 @@ class Connection(HttpToolsProtocol):
     def _take_head(self, data: bytes) -> bytes:
         if self.phase is Phase.IDLE:
             self.phase = Phase.HEAD
-            if not self._fresh:
+            if not self.fresh:
                 self.since = monotonic()
         found = self._heads.take(data)
         if found is None:
@@ -167,8 +149,8 @@ class Connection(HttpToolsProtocol):
             spans, taken = self._framing.decode(view)
         except FramingError as error:
             raise Refusal(400, str(error)) from error
-        self._rate.count(taken)
-        exchange = self._exchange
+        self.deadlines.body.count(taken)
+        exchange = self.exchange
         assert exchange is not None
         if not exchange.response_complete:
             for begin, end in spans:
@@ -187,23 +169,7 @@ class Connection(HttpToolsProtocol):
 
     def _begin(self, head: RequestHead) -> None:
         framing = self._framing = head.framing
-        scope = self._scope(head)
-        exchange = self.cycle = self._exchange = Exchange(
-            scope=scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=head.expects_continue,
-            keep_alive=True,
-            on_response=self.on_response_complete,
-        )
-        exchange.connection = self
-        exchange.target = head.target
-        exchange.close_after = not head.keep_alive
+        exchange = self.cycle = self.exchange = Exchange(self, head)
         if framing.complete:
             self.phase = Phase.BUSY
             exchange.more_body = False
@@ -213,33 +179,9 @@ class Connection(HttpToolsProtocol):
             self.flow.pause_reading()
         else:
             self.phase = Phase.BODY
-            self._rate.restart()
-        cast(dict[str, Any], scope)["extensions"] = exchange.extensions(
-            remembers=head.method in ("GET", "HEAD") and head.target.startswith(self.shared.settings.answer_prefix),
-            sends_files=self.offers_sendfile,
-            pours=self.offers_sendfile and self.phase is Phase.HELD,
-        )
+            self.deadlines.body.restart()
+        exchange.offer_extensions(pours=self.offers_sendfile and self.phase is Phase.HELD)
         self._start_asgi_task(exchange, self.app)
-
-    def _scope(self, head: RequestHead) -> HTTPScope:
-        path = head.path.decode("ascii")
-        if "%" in path:
-            path = urllib.parse.unquote(path)
-        return {
-            "type": "http",
-            "asgi": {"version": self.asgi_version, "spec_version": "2.3"},
-            "http_version": head.version,
-            "server": self.server,
-            "client": self.client,
-            "scheme": self.scheme or "http",
-            "method": head.method,
-            "root_path": self.root_path,
-            "path": self.root_path + path,
-            "raw_path": self.root_path.encode("ascii") + head.path,
-            "query_string": head.query,
-            "headers": head.headers,
-            "state": self.app_state.copy(),
-        }
 
     def may_stay_open(self, exchange: Exchange) -> bool:
         """Whether the connection can take another request after the response that is about to start."""
@@ -256,7 +198,7 @@ class Connection(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """The response has been written to the transport."""
         self.server_state.total_requests += 1
-        exchange = self._exchange
+        exchange = self.exchange
         assert exchange is not None
         if self.transport.is_closing():
             return
@@ -272,7 +214,7 @@ class Connection(HttpToolsProtocol):
     def _idle(self) -> None:
         self.phase = Phase.IDLE
         self.since = monotonic()
-        self._fresh = False
+        self.fresh = False
 
     def _resume(self) -> None:
         """Go on with what came after the request that has been answered."""
@@ -294,8 +236,9 @@ class Connection(HttpToolsProtocol):
         self.transport.write_eof()
         self.flow.resume_reading()
 
-    def _refuse(self, refusal: Refusal) -> None:
-        exchange = self._exchange
+    def refuse(self, refusal: Refusal) -> None:
+        """Say why the request cannot be served, and close."""
+        exchange = self.exchange
         self.shared.observer.refused(refusal.status, self.client)
         if exchange is not None and not exchange.response_complete:
             exchange.disconnected = True
@@ -320,19 +263,20 @@ class Connection(HttpToolsProtocol):
             raise RuntimeError("receive() while the body is being poured")
         if self.phase is Phase.HELD:
             self.phase = Phase.BODY
-            self._rate.restart()
+            self.deadlines.body.restart()
             self._resume()
 
     async def pour(self, exchange: Exchange, write: Write, limit: int | None) -> int:
         """Receive the body in a worker thread; the connection is then ready for the response."""
-        if self.phase is not Phase.HELD or exchange is not self._exchange:
+        if self.phase is not Phase.HELD or exchange is not self.exchange:
             raise RuntimeError("the body has been asked for before")
-        self.phase = Phase.POURING
         settings = self.shared.settings
         source = Source(self.transport.get_extra_info("socket").fileno(), self._framing, self._rest)
+        self.phase = Phase.POURING
         self._pour = Pour(source, write, limit, settings, self.shared.buffers)
-        exchange.say_continue()
         try:
+            self._pour.check_announced()
+            exchange.say_continue()
             total = await self._pour.run(self.loop, self.shared.executor)
         except ClientDisconnected:
             exchange.disconnected = True
@@ -352,7 +296,7 @@ class Connection(HttpToolsProtocol):
     def write_answer(self, head: bytes, body: bytes, close: bool) -> None:
         """Write a whole remembered response (for the door)."""
         self.since = monotonic()
-        self._fresh = False
+        self.fresh = False
         self.server_state.total_requests += 1
         if len(body) < _WRITE_APART_FROM:
             self.transport.write(head + body)
@@ -376,7 +320,7 @@ class Connection(HttpToolsProtocol):
         self._close_after_answer = close
         self.flow.pause_reading()
         try:
-            self._outlet.send(head, file, (0, length), finished)
+            self.outlet.send(head, file, (0, length), finished)
         except OSError:
             self.phase = Phase.IDLE
             self.flow.resume_reading()
@@ -397,7 +341,7 @@ class Connection(HttpToolsProtocol):
         self.flow.pause_reading()
         complete = False
         try:
-            complete = await self._outlet.send_span(file, (offset, count)) is None
+            complete = await self.outlet.send_span(file, (offset, count)) is None
         finally:
             if not complete:
                 self.cycle.disconnected = True
@@ -406,40 +350,8 @@ class Connection(HttpToolsProtocol):
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""
         super().resume_writing()
-        self._outlet.drained()
-
-    # Time limits
+        self.outlet.drained()
 
     def sweep(self, now: float) -> None:
         """Called every so often: act on time limits that have passed."""
-        settings = self.shared.settings
-        if self._stall.stalled(self.transport.get_write_buffer_size(), now):
-            self.transport.abort()
-        elif self._outlet.stalled(now, settings.stall_timeout):
-            self._outlet.cancel(TimeoutError("the client takes nothing"))
-        elif self.phase is Phase.BODY:
-            self._sweep_body(now)
-        elif self.phase in _TIMED:
-            self._sweep_phase(now - self.since)
-
-    def _sweep_phase(self, waited: float) -> None:
-        settings = self.shared.settings
-        if self.phase is Phase.IDLE:
-            if waited >= (settings.header_timeout if self._fresh else settings.keep_alive_timeout):
-                self.transport.close()
-        elif self.phase is Phase.HEAD:
-            if waited >= settings.header_timeout:
-                self._refuse(Refusal(408, "the request's header section took too long"))
-        elif waited >= settings.linger_timeout:
-            self.transport.abort()
-
-    def _sweep_body(self, now: float) -> None:
-        exchange = self._exchange
-        assert exchange is not None
-        if exchange.response_complete:
-            if now - self.since >= self.shared.settings.header_timeout:
-                self.transport.close()
-        elif self.flow.read_paused:
-            self._rate.restart()
-        elif self._rate.too_slow(now):
-            self._refuse(Refusal(408, "the request body came too slowly"))
+        self.deadlines.sweep(now)

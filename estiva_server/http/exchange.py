@@ -1,10 +1,12 @@
 """One request and its response between connection and application: uvicorn's cycle, with extensions."""
 
+import asyncio
 import math
 import os
+import urllib.parse
 from typing import TYPE_CHECKING, Any, cast
 
-from uvicorn._types import ASGIReceiveEvent, ASGISendEvent
+from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from registry.api.body import EXTENSION as BODY_EXTENSION
@@ -12,6 +14,7 @@ from registry.api.body import Write
 
 from .answers import EXTENSION as ANSWER_EXTENSION
 from .answers import Answer, FileBody, Headers
+from .heads import RequestHead
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -27,21 +30,36 @@ class Exchange(RequestResponseCycle):
     is only false while the response head is written; `close_after` holds the decision.
     """
 
-    connection: "Connection"
-    target: bytes
-    close_after = False
+    def __init__(self, connection: "Connection", head: RequestHead) -> None:
+        super().__init__(
+            scope=_scope(connection, head),
+            transport=connection.transport,
+            flow=connection.flow,
+            logger=connection.logger,
+            access_logger=connection.access_logger,
+            access_log=connection.access_log,
+            default_headers=connection.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=head.expects_continue,
+            keep_alive=True,
+            on_response=connection.on_response_complete,
+        )
+        self.connection = connection
+        self.target = head.target
+        self.close_after = not head.keep_alive
 
-    def extensions(self, *, remembers: bool, sends_files: bool, pours: bool) -> dict[str, Any]:
-        """The scope's extensions."""
+    def offer_extensions(self, *, pours: bool) -> None:
+        """Put into the scope what this connection can do for this request."""
         offered: dict[str, Any] = {}
-        if remembers:
+        prefix = self.connection.shared.settings.answer_prefix
+        if self.scope["method"] in ("GET", "HEAD") and self.target.startswith(prefix):
             offered[ANSWER_EXTENSION] = self.remember
-        if sends_files:
+        if self.connection.offers_sendfile:
             offered[_ZERO_COPY] = {}
             offered[_PATH_SEND] = {}
         if pours:
             offered[BODY_EXTENSION] = self.pour
-        return offered
+        cast(dict[str, Any], self.scope)["extensions"] = offered
 
     def remember(
         self, version: int, status: int, headers: Headers, body: bytes | FileBody, *, expires: float = math.inf
@@ -130,3 +148,24 @@ class Exchange(RequestResponseCycle):
         await self.connection.send_file(file, offset, count)
         if self.chunked_encoding and not self.disconnected:
             self.transport.write(b"\r\n")
+
+
+def _scope(connection: "Connection", head: RequestHead) -> HTTPScope:
+    path = head.path.decode("ascii")
+    if "%" in path:
+        path = urllib.parse.unquote(path)
+    return {
+        "type": "http",
+        "asgi": {"version": connection.asgi_version, "spec_version": "2.3"},
+        "http_version": head.version,
+        "server": connection.server,
+        "client": connection.client,
+        "scheme": connection.scheme or "http",
+        "method": head.method,
+        "root_path": connection.root_path,
+        "path": connection.root_path + path,
+        "raw_path": connection.root_path.encode("ascii") + head.path,
+        "query_string": head.query,
+        "headers": head.headers,
+        "state": connection.app_state.copy(),
+    }

@@ -116,7 +116,7 @@ def parse_head(data: bytes) -> RequestHead:
         version=version,
         headers=found.headers,
         keep_alive=version == "1.1" and found.keep_alive,
-        expects_continue=fields.get(b"expect", b"").lower() == b"100-continue",
+        expects_continue=version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue",
         framing=_framing(fields, version),
     )
 

@@ -86,11 +86,13 @@ class Pour:
         self._view = memoryview(b"")
         self._filled = 0
 
+    def check_announced(self) -> None:
+        """Raise BodyTooLarge when the announced length is beyond the limit, before any of it is received."""
+        if self._source.framing.length is not None:
+            self._check_limit(self._source.framing.length)
+
     async def run(self, loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> int:
         """Receive to the end of the body; return its length. When this returns or raises, no thread is in `write`."""
-        length = self._source.framing.length
-        if length is not None:
-            self._check_limit(length)
         while True:
             turn = await self._in_thread(loop, executor)
             if turn is _Turn.COMPLETE:
