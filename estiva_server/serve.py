@@ -16,6 +16,7 @@ from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
 from estiva_server.workers import supervise
 from registry.api.faults import envelope
+from storage.durable import make_directory
 from storage.metadata.migrations import migrate
 
 BACKLOG = 2048
@@ -41,7 +42,7 @@ def run(settings: Settings) -> None:
 def prepare(settings: Settings) -> None:
     """Make the data directory what this version expects. StartError."""
     try:
-        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_directory(settings.data.absolute())
         migrate(settings.data / DATABASE_FILE)
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error

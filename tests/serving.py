@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,15 +17,17 @@ from tests.tools import running
 
 # Another registry under the same tests, to see whose fault a failure is: a command line with {port} and {data}.
 PEER = os.environ.get("ESTIVA_TEST_REGISTRY_COMMAND")
+ESTIVA = Path(sys.executable).with_name("estiva")
 
 
 @dataclass(frozen=True)
 class Registry:
-    """A registry that runs: where it listens, where its data and its log are."""
+    """A registry that runs: where it listens, where its data and its log are, and its process."""
 
     port: int
     data: Path
     log: Path
+    process: subprocess.Popen[bytes]
 
     @property
     def host(self) -> str:
@@ -42,20 +44,23 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def registry_running(folder: Path) -> Iterator[Registry]:
-    """`estiva serve` on a free loopback port with its data under `folder`, until the block ends."""
-    registry = Registry(port=free_port(), data=folder / "data", log=folder / "registry.log")
+def registry_running(folder: Path, program: Sequence[str | Path] = (ESTIVA,)) -> Iterator[Registry]:
+    """`estiva serve` on a free loopback port with its data under `folder`, until the block ends.
+
+    `program` is run in place of `estiva`.
+    """
+    port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
-    with running(_command(registry), registry.log, environment=environment) as process:
+    with running(_command(program, port, data), log, environment=environment) as process:
+        registry = Registry(port, data, log, process)
         _await_answer(registry, process)
         yield registry
 
 
-def _command(registry: Registry) -> list[str]:
+def _command(program: Sequence[str | Path], port: int, data: Path) -> Sequence[str | Path]:
     if PEER:
-        return shlex.split(PEER.format(port=registry.port, data=registry.data))
-    estiva = Path(sys.executable).with_name("estiva")
-    return [str(estiva), "serve", "--data", str(registry.data), "--listen", registry.host]
+        return shlex.split(PEER.format(port=port, data=data))
+    return [*program, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
 
 
 def _await_answer(registry: Registry, process: subprocess.Popen[bytes], patience: float = 30) -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from estiva.digest import Digest
 from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, writeback
-from storage.blobs.directories import sync_directory
 from storage.blobs.hashing import RunningHash, RunningHashes, digest_of_file
 from storage.blobs.names import new_storage_key
+from storage.durable import sync_directory
 
 
 class FileUpload:

@@ -129,6 +129,18 @@ class TestFiles:
         FilesystemBlobStore(tmp_path)
         assert mode(tmp_path) == 0o750
 
+    def test_a_root_in_a_directory_that_can_not_be_read_is_used(self) -> None:
+        with unprivileged_directory() as folder:
+            (folder / "blobs").mkdir()
+            folder.chmod(0o311)
+            begin(FilesystemBlobStore(folder / "blobs"))
+
+    def test_a_file_in_place_of_a_directory_is_an_error(self, root: Path) -> None:
+        root.parent.mkdir()
+        root.write_bytes(b"")
+        with pytest.raises(FileExistsError):
+            FilesystemBlobStore(root)
+
     def test_a_link_in_place_of_an_upload_is_not_followed(self, store: FilesystemBlobStore, root: Path) -> None:
         outside = root / "outside"
         outside.write_bytes(b"not yours")
