@@ -28,9 +28,9 @@ def leave_out_syncs(synced: str) -> None:
     """From now on, sync only what is named."""
     sync = os.fsync
 
-    def partial_sync(descriptor: Any) -> None:
-        if synced == "files" and not stat.S_ISDIR(os.fstat(descriptor).st_mode):
-            sync(descriptor)
+    def partial_sync(fd: Any) -> None:
+        if synced == "files" and not stat.S_ISDIR(os.fstat(fd).st_mode):
+            sync(fd)
 
     if synced != "everything":
         os.fsync = partial_sync
