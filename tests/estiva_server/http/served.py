@@ -126,6 +126,12 @@ class Client:
     def send(self, data: bytes) -> None:
         self.socket.sendall(data)
 
+    def send_slowly(self, data: bytes, piece: int, pause: float) -> None:
+        """Send `data` in pieces with pauses between them."""
+        for start in range(0, len(data), piece):
+            self.send(data[start : start + piece])
+            time.sleep(pause)
+
     def request(self, method: str, target: str, body: bytes = b"", **headers: str) -> None:
         """Send a request; underscores in header names stand for hyphens."""
         lines = [f"{method} {target} HTTP/1.1", "Host: test"]
