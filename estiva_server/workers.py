@@ -16,19 +16,25 @@ SHORTEST_LIFE = 5.0
 """A worker that lives shorter than this, in seconds, is replaced only after a pause."""
 
 
-def supervise(count: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def supervise(
+    count: int, work: Callable[..., None], arguments: tuple[Any, ...], on_end: Callable[[], None] = lambda: None
+) -> None:
     """Keep `count` processes of `work(*arguments)` running until SIGTERM or SIGINT, then end them and return.
 
-    The first signal is passed on as SIGTERM, so workers drain; so is every further one, which ends them at once.
+    The first signal calls `on_end` and is passed on as SIGTERM, so workers drain; so is every further one, which
+    ends them at once.
     """
-    _Workers(count, work, arguments).run()
+    _Workers(count, work, arguments, on_end).run()
 
 
 class _Workers:
-    def __init__(self, count: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, count: int, work: Callable[..., None], arguments: tuple[Any, ...], on_end: Callable[[], None]
+    ) -> None:
         self._count = count
         self._work = work
         self._arguments = arguments
+        self._on_end = on_end
         # Spawned, not forked: a worker inherits no threads, locks or database connections.
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[BaseProcess, float] = {}
@@ -64,7 +70,9 @@ class _Workers:
             self._start()
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._ending = True
+        if not self._ending:
+            self._ending = True
+            self._on_end()
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
