@@ -141,11 +141,11 @@ class Client:
         self.send("\r\n".join([*lines, "", ""]).encode() + body)
 
     def get(self, target: str, **headers: str) -> Response:
-        self.request("GET", target, **headers)
+        self.request("GET", target, b"", **headers)
         return self.response()
 
     def head(self, target: str, **headers: str) -> Response:
-        self.request("HEAD", target, **headers)
+        self.request("HEAD", target, b"", **headers)
         return self.response(bodiless=True)
 
     def put(self, target: str, body: bytes, **headers: str) -> Response:

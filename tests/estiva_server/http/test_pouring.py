@@ -21,7 +21,7 @@ from .conftest import Serve
 from .served import Certificate, Client, Served, chunked, no_descriptor_left_over, reply, until
 
 BODY = os.urandom(3_000_001)
-STATUS = {BodyTimedOut: 408, BodyTooLarge: 413, MalformedBody: 400}
+STATUS: dict[type[Exception], int] = {BodyTimedOut: 408, BodyTooLarge: 413, MalformedBody: 400}
 
 
 class Sink:
@@ -52,7 +52,7 @@ class Sink:
             await pour_body(scope, receive, self.write, self.limit)
         except (BodyError, OSError) as error:
             self.errors.append(error)
-            await reply(send, STATUS.get(type(error), 500), str(error).encode())  # type: ignore[call-overload]
+            await reply(send, STATUS.get(type(error), 500), str(error).encode())
         except BaseException as error:
             self.errors.append(error)
             raise
