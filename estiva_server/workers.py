@@ -2,7 +2,9 @@
 
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -81,4 +83,13 @@ class _Workers:
 def _be_worker(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches the whole process group; the supervisor alone answers it, by telling each worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_supervisor, name="supervisor-watch", daemon=True).start()
     work(*arguments)
+
+
+def _end_with_supervisor() -> None:
+    """Drain when the supervisor was killed: workers that stayed would keep the port from the next start."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)
