@@ -95,6 +95,8 @@ def create_app(parts: Parts) -> ASGIApp:
         lifespan=lambda app: _lifespan(parts),
         exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
     )
+    # A redirect to the path without its last slash would lead to whatever host the request names.
+    rest.router.redirect_slashes = False
     return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.access), rest), parts.observation)
 
 
