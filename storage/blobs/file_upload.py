@@ -117,7 +117,7 @@ class FileUpload:
     def close(self) -> None:
         """Let go; the hash waits for the next request of this process."""
         with self._busy:
-            if self._running is not None and os.fstat(self._file.fileno()).st_nlink:  # it was not discarded
+            if self._running is not None:
                 self._waiting.keep(self._path.name, self._running)
             self._running = None
             self._file.close()  # and with it the lock: the last step
