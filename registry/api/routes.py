@@ -22,6 +22,7 @@ from registry.api.body import ClientDisconnected
 from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
 from registry.api.files import FileResponse
+from registry.api.room import Room
 
 PULL, PUSH, DELETE, CATALOG = Action.PULL, Action.PUSH, Action.DELETE, Action.CATALOG
 
@@ -70,6 +71,7 @@ class RegistryAPI:
     def __init__(self, registry: Registry, access: Access) -> None:
         self._registry = registry
         self._access = access
+        self._room = Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -88,12 +90,15 @@ class RegistryAPI:
         if scope["method"] not in route.methods:
             raise Unsupported(headers={"Allow": ", ".join(sorted(route.methods))})
         endpoint, action = route.methods[scope["method"]]
-        call = Call(scope, receive, self._access, path)
+        call = Call(scope, receive, self._access, self._room.enter(), path)
         if "name" in path:
             call.name = RepositoryName.parse(path["name"])
         if action is not None:
             authorize(self._access, call, action)
-        return await endpoint(self._registry, call)
+        try:
+            return await endpoint(self._registry, call)
+        finally:
+            call.place.leave()
 
 
 def _match(raw_path: bytes) -> tuple[Route, dict[str, str]]:
