@@ -17,8 +17,9 @@ from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
 from estiva_server.workers import supervise
 from registry.api.faults import envelope
+from storage.blobs.filesystem import FilesystemBlobStore
 from storage.durable import make_directory
-from storage.metadata.migrations import migrate
+from storage.metadata.migrations import MigrationError, migrate
 
 BACKLOG = 2048
 
@@ -46,9 +47,12 @@ def prepare(settings: Settings) -> None:
     """Make the data directory what this version expects. StartError."""
     try:
         make_directory(settings.data.absolute())
+        FilesystemBlobStore(settings.data).probe()
         migrate(settings.data / DATABASE_FILE)
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
+    except MigrationError as error:
+        raise StartError(f"cannot use database {settings.data / DATABASE_FILE}: {error}") from error
 
 
 def work(settings: Settings, listener: socket.socket, shared_metrics: Path | None = None) -> None:

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -26,8 +27,6 @@ EVERY = {
 @pytest.fixture(autouse=True)
 def clean(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of whoever runs the tests."""
-    import os
-
     for name in [name for name in os.environ if name.upper().startswith("ESTIVA_")]:
         monkeypatch.delenv(name)
 

@@ -2,12 +2,17 @@
 
 import socket
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from estiva.cli.main import build
+from estiva_server import serve
+from estiva_server.config import load
+from estiva_server.serve import StartError, run
 from tests.estiva_server.process import ended, serving
 
 
@@ -26,71 +31,82 @@ def taken() -> Iterator[str]:
         yield f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def test_a_port_in_use_is_exit_code_1(tmp_path: Path, taken: str) -> None:
+@pytest.fixture
+def refusal(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., str]:
+    """Starts with these settings, in this process, and gives what the start is refused with."""
+    monkeypatch.setattr(serve, "configure", lambda level: None)  # the log stays pytest's
+    monkeypatch.chdir(tmp_path)
+
+    def start(**settings: object) -> str:
+        with pytest.raises(StartError) as refused:
+            run(load(**{"data": Path("data"), "listen": "127.0.0.1:0", **settings}))  # type: ignore[arg-type]
+        assert "\n" not in str(refused.value)
+        return str(refused.value)
+
+    return start
+
+
+def test_a_start_that_fails_is_exit_code_1_and_no_traceback(tmp_path: Path, taken: str) -> None:
     said = one_line(1, ended(tmp_path, "--listen", taken))
     assert said == f"cannot listen on {taken}: Address already in use"
     assert not (tmp_path / "estiva-data").exists()
 
 
-@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "x" * 300])
-def test_an_address_that_is_not_this_machines_is_exit_code_1(tmp_path: Path, host: str) -> None:
-    assert one_line(1, ended(tmp_path, "--listen", f"{host}:5000")).startswith(f"cannot listen on {host}:5000: ")
+def test_a_setting_that_makes_no_sense_is_exit_code_2_and_no_traceback(tmp_path: Path) -> None:
+    said = one_line(2, ended(tmp_path, environment={"ESTIVA_WROKERS": "2"}))
+    assert said == "unknown setting in the environment: ESTIVA_WROKERS"
 
 
-def test_a_data_directory_that_can_not_be_made_is_exit_code_1(tmp_path: Path) -> None:
+@pytest.mark.parametrize("arguments", [["--config", "none.toml"], ["--listen", "nowhere"]])
+def test_each_wrong_flag_is_exit_code_2(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, arguments: list[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    outcome = CliRunner().invoke(build(), ["serve", *arguments])
+    assert (outcome.exit_code, outcome.stdout, outcome.stderr.count("\n")) == (2, "", 1)
+
+
+@pytest.mark.parametrize("host", ["192.0.2.1", "no.such.host.invalid", "x" * 300, "a..b"])
+def test_an_address_that_is_not_this_machines(refusal: Callable[..., str], host: str) -> None:
+    assert refusal(listen=f"{host}:5000").startswith(f"cannot listen on {host}:5000: ")
+
+
+@pytest.mark.parametrize("data", ["file", "file/below", "/proc/self/fdinfo"])
+def test_a_data_directory_that_can_not_be_made_or_written_to(
+    refusal: Callable[..., str], tmp_path: Path, data: str
+) -> None:
     (tmp_path / "file").write_text("not a directory")
-    for data in ("file", "file/below"):
-        said = one_line(1, ended(tmp_path, "--data", data, "--listen", "127.0.0.1:0"))
-        assert said.startswith(f"cannot use data directory {data}: ")
+    assert refusal(data=Path(data)).startswith(f"cannot use data directory {data}: ")
 
 
-def test_a_data_directory_that_can_not_be_written_to_is_exit_code_1(tmp_path: Path) -> None:
-    said = one_line(1, ended(tmp_path, "--data", "/proc/self/fdinfo", "--listen", "127.0.0.1:0"))
-    assert said.startswith("cannot use data directory /proc/self/fdinfo: ")
-
-
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_something_else_in_the_place_of_the_blobs_is_exit_code_1(tmp_path: Path, workers: str) -> None:
+@pytest.mark.parametrize("name", ["blobs", "uploads"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_something_else_in_the_place_of_a_directory(
+    refusal: Callable[..., str], tmp_path: Path, name: str, workers: int
+) -> None:
     (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "blobs").write_text("not a directory")
-    said = one_line(1, ended(tmp_path, "--data", "data", "--listen", "127.0.0.1:0", "--workers", workers))
-    assert said.startswith("cannot use data directory data: ")
+    (tmp_path / "data" / name).write_text("not a directory")
+    assert refusal(workers=workers).startswith("cannot use data directory data: ")
 
 
-@pytest.mark.parametrize("content", [b"not a database, whatever its name says" * 100, None])
-def test_a_database_that_is_none_is_exit_code_1(tmp_path: Path, content: bytes | None) -> None:
-    file = tmp_path / "data" / "estiva.db"
-    if content is None:
-        file.mkdir(parents=True)
-    else:
-        file.parent.mkdir()
-        file.write_bytes(content)
-    said = one_line(1, ended(tmp_path, "--data", "data", "--listen", "127.0.0.1:0"))
-    assert said.startswith("cannot use data directory data: ")
+def test_a_directory_in_the_place_of_the_database(refusal: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "data" / "estiva.db").mkdir(parents=True)
+    assert refusal() == "cannot use database data/estiva.db: unable to open database file"
 
 
-def test_a_database_of_a_later_version_is_exit_code_1_and_left_alone(tmp_path: Path) -> None:
+def test_a_database_that_is_none(refusal: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "estiva.db").write_bytes(b"not a database, whatever its name says" * 100)
+    assert refusal() == "cannot use database data/estiva.db: file is not a database"
+
+
+def test_a_database_of_a_later_version_is_left_alone(refusal: Callable[..., str], tmp_path: Path) -> None:
     file = tmp_path / "data" / "estiva.db"
     file.parent.mkdir()
     with closing(sqlite3.connect(file)) as connection, connection:
         connection.execute("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
         connection.execute("INSERT INTO alembic_version VALUES ('9999')")
     before = file.read_bytes()
-    said = one_line(1, ended(tmp_path, "--data", "data", "--listen", "127.0.0.1:0"))
-    assert said.startswith("cannot use data directory data: ")
+    assert refusal().startswith("cannot use database data/estiva.db: its schema is of another version: ")
     assert file.read_bytes() == before
-
-
-def test_a_setting_that_nobody_knows_is_exit_code_2(tmp_path: Path) -> None:
-    (tmp_path / "estiva.toml").write_text("wrokers = 2\n")
-    assert one_line(2, ended(tmp_path, "--config", "estiva.toml")) == "wrokers: unknown setting"
-    said = one_line(2, ended(tmp_path, environment={"ESTIVA_WROKERS": "2"}))
-    assert said == "unknown setting in the environment: ESTIVA_WROKERS"
-
-
-def test_a_value_that_makes_no_sense_is_exit_code_2(tmp_path: Path) -> None:
-    assert one_line(2, ended(tmp_path, "--listen", "nowhere")) == "listen: is not HOST:PORT"
-    assert one_line(2, ended(tmp_path, "--config", "none.toml")) == "no configuration file none.toml"
 
 
 def test_a_start_says_where_it_listens_and_what_to_type(tmp_path: Path) -> None:
