@@ -240,3 +240,15 @@ def test_an_index_that_lists_one_large_manifest_ten_thousand_times_costs_it_once
     assert entry["digest"] == digest_of(large)
     assert entry["artifactType"] == mediatypes.OCI_EMPTY
     assert len(entry["annotations"]["padding"]) > LIMIT - 1000
+
+
+def test_an_index_of_ten_thousand_absent_manifests_does_not_keep_the_registry_busy(world: World) -> None:
+    absent = [{**descriptor(b"%d" % number), "urls": ["https://example.com"]} for number in range(10_000)]
+    index = {"schemaVersion": 2, "mediaType": mediatypes.OCI_INDEX, "manifests": absent}
+    tag = world.manifest_digest.replace(":", "-")
+    assert push(world, json.dumps(index).encode(), mediatypes.OCI_INDEX, tag).status == 201
+    begun = time.monotonic()
+    for _ in range(20):
+        referrers = ask(world.port, "GET", f"/v2/{world.name}/referrers/{world.manifest_digest}")
+        assert json.loads(referrers.body)["manifests"] == []
+    assert time.monotonic() - begun < 2
