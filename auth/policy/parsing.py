@@ -201,7 +201,6 @@ def _scalars(value: Any) -> list[str]:
 
 def _json(text: str) -> Any:
     try:
-        text.encode()
         value = json.loads(
             text,
             object_pairs_hook=_object_without_duplicates,
