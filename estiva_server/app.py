@@ -121,7 +121,8 @@ def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
-        error = {404: NotFound(), 405: Unsupported()}.get(error.status_code, RequestInvalid(error.detail))
+        kinds = {404: NotFound(), 405: Unsupported(headers=error.headers)}
+        error = kinds.get(error.status_code, RequestInvalid(error.detail))
     return response_to(error)
 
 
