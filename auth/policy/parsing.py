@@ -97,7 +97,6 @@ def _actions(value: Mapping[str, Any]) -> Clause:
         for action in actions:
             if not _ACTION.fullmatch(action):
                 raise InvalidPolicyError(f"{quoted(action)} is not an action such as ecr:BatchGetImage or *")
-        # The service's name never holds a wildcard of its own, so `*:x` is all that could cross the colon.
         return Clause(Texts.parse(actions, ignore_case=True), member == "NotAction")
 
 
