@@ -10,6 +10,7 @@ from types import FrameType
 
 import uvicorn
 
+from estiva.errors import BodyTimeout, Unavailable
 from estiva_server.app import DATABASE_FILE, Parts, build, create_app
 from estiva_server.config import Settings
 from estiva_server.http import AnswerCache, ConnectionSettings, connection_class
@@ -22,6 +23,7 @@ from storage.durable import make_directory
 from storage.metadata.migrations import MigrationError, migrate
 
 BACKLOG = 2048
+_CODES = {error.status: error.code for error in (BodyTimeout, Unavailable)}
 
 
 class StartError(Exception):
@@ -102,7 +104,7 @@ def _connection_class(parts: Parts) -> type:
         AnswerCache(parts.database.version),
         parts.observation,
         parts.upload_threads,
-        error_body=lambda status, reason: ("application/json", envelope("UNSUPPORTED", reason)),
+        error_body=lambda status, reason: ("application/json", envelope(_CODES.get(status, "UNSUPPORTED"), reason)),
     )
 
 
