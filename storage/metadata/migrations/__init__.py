@@ -7,7 +7,7 @@ from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import Connection
 
-HEAD = "0001"
+HEAD = "0002"
 
 
 def migrate(path: Path) -> None:
