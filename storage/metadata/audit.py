@@ -55,4 +55,7 @@ def record(actor: Actor, action: str, target: str, **detail: Any) -> Work[None]:
 def page(before: int, limit: int, target: str | None = None) -> Work[list[AuditRecord]]:
     """At most `limit` records older than the one of id `before`, the latest first."""
     rows = yield Statement(PAGE, {"before": before, "limit": limit, "target": target})
-    return [AuditRecord(*row[:6], json.loads(row[6])) for row in rows]
+    return [
+        AuditRecord(number, at, actor, address, action, subject, json.loads(detail))
+        for number, at, actor, address, action, subject, detail in rows
+    ]
