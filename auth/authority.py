@@ -1,0 +1,133 @@
+"""Decides by the policies of principals, groups and repositories, and remembers what it decided.
+
+A decision is remembered while nothing that it rests on has changed: the epoch of access tells, and it is looked at
+only when the database has been written to at all. Decisions that rest on the request itself (its address, its tag,
+the time) are made each time.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+
+from auth.access import Caller, Verdict
+from auth.keys import SigningKeys
+from auth.policy import (
+    Document,
+    InvalidPolicyError,
+    PolicyRequest,
+    evaluate,
+    managed_policies,
+    parse_identity_policy,
+    parse_repository_policy,
+)
+from auth.principals import Principal
+from estiva.reference import RepositoryName
+from storage.metadata import access, policies
+from storage.metadata.database import Database
+
+MOST_REMEMBERED = 50_000
+# Of these a decision may depend and still be the same for the next request of the same principal.
+LASTING_KEYS = frozenset({"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"})
+
+Key = tuple[Principal, str, str]
+
+
+class Authority:
+    """An `auth.access.Access` for one account. One per process."""
+
+    def __init__(self, database: Database, keys: SigningKeys, account: str, region: str) -> None:
+        self.account = account
+        self.region = region
+        self.trusted: dict[str, tuple[str, ...]] = {}
+        """The policies, by name, of principals that are not stored: by what vouches for them."""
+        self._database = database
+        self._keys = keys
+        self._version: int | None = None
+        self._epoch = 0
+        self._verdicts: OrderedDict[Key, Verdict] = OrderedDict()
+        self._identity: dict[Principal, tuple[Document, ...]] = {}
+        self._repository: dict[str, Document | None] = {}
+
+    def repository_arn(self, name: RepositoryName | str) -> str:
+        """See `Access.repository_arn`."""
+        return f"arn:aws:ecr:{self.region}:{self.account}:repository/{name}"
+
+    async def epoch(self) -> int:
+        """The epoch of access; whatever was remembered of an earlier one has been forgotten."""
+        version = self._database.version()
+        if version is None or version != self._version:
+            epoch = await self._database.read(access.epoch())
+            if epoch != self._epoch:
+                await self._begin(epoch)
+            self._version = version
+        return self._epoch
+
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        """See `Access.decide`."""
+        await self.epoch()
+        key = (caller.principal, action, resource)
+        known = self._verdicts.get(key)
+        if known is not None:
+            return known
+        verdict = await self._evaluate(caller, action, resource, context)
+        if verdict.lasting:
+            self._verdicts[key] = verdict
+            if len(self._verdicts) > MOST_REMEMBERED:
+                self._verdicts.popitem(last=False)
+        return verdict
+
+    async def _begin(self, epoch: int) -> None:
+        self._verdicts.clear()
+        self._identity.clear()
+        self._repository.clear()
+        await self._keys.load()
+        self._epoch = epoch
+
+    async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
+        principal = caller.principal
+        request = PolicyRequest(
+            principal_arn=principal.arn(self.account),
+            account=self.account,
+            username=principal.name,
+            anonymous=principal.is_anonymous,
+            action=action,
+            resource=resource,
+            context={**caller.context, **{key: (value,) for key, value in context.items()}},
+        )
+        decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
+        lasting = decision.depends_on <= LASTING_KEYS
+        return Verdict(decision.allowed, lasting, "" if decision.allowed else decision.reason)
+
+    async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
+        known = self._identity.get(principal)
+        if known is None:
+            known = self._identity[principal] = await self._read_identity_documents(principal)
+        return known
+
+    async def _read_identity_documents(self, principal: Principal) -> tuple[Document, ...]:
+        if principal.id is None:
+            names: Sequence[str] = self.trusted.get(principal.trust or "", ())
+            texts = [(name, await self._database.read(policies.find(name))) for name in names]
+        else:
+            attached = await self._database.read(policies.of_principal(principal.id))
+            texts = [(policy.name, policy.document) for policy in attached]
+        ready_made = managed_policies()
+        documents = []
+        for name, text in texts:
+            if text is not None:
+                documents.append(parse_identity_policy(text))
+            elif name in ready_made:
+                documents.append(ready_made[name])
+        return tuple(documents)
+
+    async def _document_of(self, resource: str) -> Document | None:
+        """The policy of the repository of that ARN, where it is one and has one."""
+        prefix = self.repository_arn("")
+        if not resource.startswith(prefix):
+            return None
+        if resource not in self._repository:
+            text = await self._database.read(policies.of_repository(RepositoryName(resource.removeprefix(prefix))))
+            self._repository[resource] = parse_repository_policy(text) if text is not None else None
+        return self._repository[resource]
+
+
+__all__ = ["Authority", "InvalidPolicyError"]
