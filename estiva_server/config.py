@@ -87,7 +87,9 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None, **
         model_config = SettingsConfigDict(toml_file=file)
 
     try:
-        return FromFile(**{name: value for name, value in flags.items() if value is not None})
+        resolved = FromFile(**{name: value for name, value in flags.items() if value is not None})
+        # As the class that has a name: settings travel to worker processes.
+        return Settings.model_construct(**dict(resolved))
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])

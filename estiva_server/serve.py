@@ -1,6 +1,7 @@
 """Runs the server: prepares the data directory, opens the port, starts one worker or several."""
 
 import contextlib
+import math
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -36,7 +37,9 @@ def run(settings: Settings) -> None:
             work(settings, listener)
             return
         with tempfile.TemporaryDirectory(prefix="estiva-metrics-") as shared_metrics:
-            supervise(settings.workers, work, (settings, listener, Path(shared_metrics)))
+            # The port is closed here too once the end begins: else clients would still come in, and wait for nobody.
+            arguments = (settings, listener, Path(shared_metrics))
+            supervise(settings.workers, work, arguments, on_end=listener.close)
 
 
 def prepare(settings: Settings) -> None:
@@ -61,7 +64,7 @@ def work(settings: Settings, listener: socket.socket, shared_metrics: Path | Non
         access_log=False,
         server_header=False,
         ws="none",
-        timeout_graceful_shutdown=int(settings.drain_timeout) or None,
+        timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
         backlog=BACKLOG,
     )
     DrainingServer(config, parts).run(sockets=[listener])

@@ -2,7 +2,9 @@
 
 import logging
 import multiprocessing
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -16,19 +18,25 @@ SHORTEST_LIFE = 5.0
 """A worker that lives shorter than this, in seconds, is replaced only after a pause."""
 
 
-def supervise(count: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def supervise(
+    count: int, work: Callable[..., None], arguments: tuple[Any, ...], on_end: Callable[[], None] = lambda: None
+) -> None:
     """Keep `count` processes of `work(*arguments)` running until SIGTERM or SIGINT, then end them and return.
 
-    The first signal is passed on as SIGTERM, so workers drain; so is every further one, which ends them at once.
+    The first signal calls `on_end` and is passed on as SIGTERM, so workers drain; so is every further one, which
+    ends them at once.
     """
-    _Workers(count, work, arguments).run()
+    _Workers(count, work, arguments, on_end).run()
 
 
 class _Workers:
-    def __init__(self, count: int, work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+    def __init__(
+        self, count: int, work: Callable[..., None], arguments: tuple[Any, ...], on_end: Callable[[], None]
+    ) -> None:
         self._count = count
         self._work = work
         self._arguments = arguments
+        self._on_end = on_end
         # Spawned, not forked: a worker inherits no threads, locks or database connections.
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[BaseProcess, float] = {}
@@ -64,7 +72,9 @@ class _Workers:
             self._start()
 
     def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        self._ending = True
+        if not self._ending:
+            self._ending = True
+            self._on_end()
         for process in self._processes:
             if process.is_alive():
                 process.terminate()
@@ -73,4 +83,13 @@ class _Workers:
 def _be_worker(work: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     # Ctrl-C reaches the whole process group; the supervisor alone answers it, by telling each worker.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_supervisor, name="supervisor-watch", daemon=True).start()
     work(*arguments)
+
+
+def _end_with_supervisor() -> None:
+    """Drain when the supervisor was killed: workers that stayed would keep the port from the next start."""
+    supervisor = multiprocessing.parent_process()
+    if supervisor is not None:
+        supervisor.join()
+        os.kill(os.getpid(), signal.SIGTERM)

@@ -6,6 +6,8 @@ import pytest
 
 from tests.tools import find_tool
 
+pytest_plugins = ["tests.fixtures.database"]
+
 
 @pytest.fixture(scope="session")
 def require_tool() -> Callable[[str], str]:

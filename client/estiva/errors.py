@@ -67,7 +67,8 @@ class DigestInvalid(RegistryError):
 class ManifestBlobUnknown(RegistryError):
     """The manifest refers to a blob or manifest that is not in this repository; `detail` names it."""
 
-    code, status, message = "MANIFEST_BLOB_UNKNOWN", 400, "manifest references a blob unknown to registry"
+    code, status = "MANIFEST_BLOB_UNKNOWN", 400
+    message = "manifest references a manifest or blob unknown to registry"
 
 
 class ManifestInvalid(RegistryError):

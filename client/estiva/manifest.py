@@ -12,8 +12,11 @@ from estiva.errors import ManifestInvalid
 
 MAX_DEPTH = 32
 MAX_DESCRIPTORS = 10_000
-_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+MAX_CONTAINERS = 200_000
+# A string that does not end takes the rest with it, and nothing is tried twice: the time is linear whatever comes.
+_STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[{}\[\]]")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +38,9 @@ class Manifest:
 def parse_manifest(payload: bytes, content_type: str) -> Manifest:
     """The manifest in these bytes, pushed under this Content-Type; ManifestInvalid where it is none.
 
-    Refused are: JSON with duplicate keys, beyond 32 levels or 10,000 descriptors; a `mediaType` member other
-    than the Content-Type; a document that is an image and an index at once (CVE-2021-41190); schema 1.
+    Refused are: JSON with duplicate keys, with text that is no Unicode, beyond 32 levels, 200,000 objects and
+    arrays or 10,000 descriptors; a `mediaType` member other than the Content-Type; a document that is an image and
+    an index at once (CVE-2021-41190); schema 1.
     """
     value = _parse_json(payload)
     media_type = _media_type(value, mediatypes.essence(content_type))
@@ -113,7 +117,7 @@ def _descriptors(value: dict[str, Any], member: str, *, required: bool) -> tuple
 
 
 def _parse_json(payload: bytes) -> dict[str, Any]:
-    _check_depth(payload)
+    _check_shape(payload)
     try:
         # Decoded here, strictly: json.loads alone would guess UTF-16 and let NaN pass.
         value = json.loads(
@@ -126,16 +130,32 @@ def _parse_json(payload: bytes) -> dict[str, Any]:
         raise ManifestInvalid(f"the manifest is {reason}") from None
     if not isinstance(value, dict):
         raise ManifestInvalid("the manifest is not a JSON object")
+    if _SURROGATE.search(payload):
+        _check_unicode(value)
     return value
 
 
-def _check_depth(payload: bytes) -> None:
-    """ManifestInvalid beyond MAX_DEPTH levels, found without recursion and before the parser sees the text."""
-    depth = 0
+def _check_unicode(value: dict[str, Any]) -> None:
+    """ManifestInvalid where an escape is half of a character: no database or client could take that text."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise ManifestInvalid("the manifest has text that is no Unicode") from None
+
+
+def _check_shape(payload: bytes) -> None:
+    """ManifestInvalid beyond MAX_DEPTH levels or MAX_CONTAINERS, found without recursion and before the parser runs."""
+    depth = containers = 0
     for match in _BRACKET.finditer(_STRING.sub(b"", payload)):
-        depth += 1 if match.group() in b"{[" else -1
+        opens = match.group() in b"{["
+        depth += 1 if opens else -1
+        containers += opens
+        if depth < 0:
+            raise ManifestInvalid("the manifest is malformed JSON")
         if depth > MAX_DEPTH:
             raise ManifestInvalid(f"the manifest is nested deeper than {MAX_DEPTH} levels")
+        if containers > MAX_CONTAINERS:
+            raise ManifestInvalid(f"the manifest has more than {MAX_CONTAINERS} objects and arrays")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

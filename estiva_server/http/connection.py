@@ -58,6 +58,7 @@ class Connection(HttpToolsProtocol):
         self._close_after_answer = False
         self.deadlines = Deadlines(self, settings)
         self._discarded = 0
+        self._shutting_down = False
 
     # The connection's life
 
@@ -83,6 +84,7 @@ class Connection(HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """Called by the server: close now when idle, else after the response."""
+        self._shutting_down = True
         exchange = self.exchange
         if self.outlet.busy:
             self._close_after_answer = True
@@ -224,12 +226,15 @@ class Connection(HttpToolsProtocol):
 
     def _close(self) -> None:
         """Close, but let a client that is still sending read the response first."""
-        if self._framing.complete or not self.transport.can_write_eof():
+        if self._framing.complete:
             self.transport.close()
-            return
-        self._linger()
+        else:
+            self._linger()
 
     def _linger(self) -> None:
+        if self._shutting_down or not self.transport.can_write_eof():
+            self.transport.close()
+            return
         self.phase = Phase.LINGER
         self.since = monotonic()
         self._rest = b""
@@ -250,10 +255,7 @@ class Connection(HttpToolsProtocol):
         if refusal.status == 503:
             headers.append((b"retry-after", b"%d" % self.shared.settings.retry_after))
         self.transport.write(refusal_bytes(refusal, self.shared.error_body, headers))
-        if self.transport.can_write_eof():
-            self._linger()
-        else:
-            self.transport.close()
+        self._linger()
 
     # The body, on the application's demand
 

@@ -14,6 +14,8 @@ from estiva.reference import RepositoryName
 from registry.api.body import ClientDisconnected, pour_body
 
 MAX_QUERY_VALUES = 1000
+API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+"""The header that every response of the API carries."""
 
 
 @dataclass

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from starlette.responses import Response
 
 from estiva.digest import Digest
-from registry.api.call import Call
+from registry.api.call import API_VERSION, Call
 from registry.api.files import FileResponse
 
 EXTENSION = "estiva.answer"
@@ -46,4 +46,4 @@ def repeatable(call: Call, version: int | None, response: Response | FileRespons
     body = (
         WholeFile(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
     )
-    remember(version, response.status_code, response.raw_headers, body)
+    remember(version, response.status_code, [*response.raw_headers, API_VERSION], body)

@@ -19,7 +19,7 @@ from registry import Registry
 from registry.api import base, blobs, manifests, referrers, tags, uploads
 from registry.api.access import authorize
 from registry.api.body import ClientDisconnected
-from registry.api.call import Call
+from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
 from registry.api.files import FileResponse
 
@@ -79,7 +79,7 @@ class RegistryAPI:
             return
         except Exception as error:
             response = response_to(error)
-        response.raw_headers.append((b"docker-distribution-api-version", b"registry/2.0"))
+        response.raw_headers.append(API_VERSION)
         await response(scope, receive, send)
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | FileResponse:

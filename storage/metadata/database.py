@@ -53,5 +53,5 @@ class Database(Protocol):
         ...
 
     async def close(self) -> None:
-        """Finish what was accepted, then let go of the database."""
+        """Finish what was accepted, then let go of the database: whoever asks from now on gets Unavailable."""
         ...

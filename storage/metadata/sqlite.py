@@ -55,6 +55,7 @@ class SQLiteDatabase:
         self._reader = connect(path)
         self._writer = connect(path)
         self._synchronous = True
+        self._closing = False
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
         self._thread.start()
@@ -68,6 +69,8 @@ class SQLiteDatabase:
 
     async def write(self, work: Callable[[], Work[T]], *, durable: bool = True) -> T:
         """See `Database.write`."""
+        if self._closing:
+            raise Unavailable("the metadata database is closing")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._queue.put(_Pending(work, durable, future, loop))
@@ -80,7 +83,8 @@ class SQLiteDatabase:
         return number
 
     async def close(self) -> None:
-        """See `Database.close`."""
+        """See `Database.close`. Idempotent."""
+        self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._writer.close()

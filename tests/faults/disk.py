@@ -1,0 +1,77 @@
+"""A disk whose power can be cut: a file system in a file, of which a copy shows what had reached the disk.
+
+Whoever wrote to it is killed first; what is in the page cache then is what a power loss takes. The file behind the
+mount holds only what was synced or written back, so a copy of it, mounted in its place, is the disk after the loss.
+The kernel writes back by itself after 30 seconds: all of it must happen sooner than that.
+"""
+
+import contextlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.tools import absent, find_tool, run
+
+SIZE = 512 * 1024 * 1024
+WRITE_BACK = 25.0
+# Without this ext4 commits its journal, and every name in it, each five seconds.
+OPTIONS = {"ext4": "loop,commit=300", "xfs": "loop"}
+
+
+class Disk:
+    """A mounted file system; `path` is where."""
+
+    def __init__(self, folder: Path, kind: str) -> None:
+        self.path = folder / "disk"
+        self._folder = folder
+        self._kind = kind
+        self._image = folder / "image"
+        self._mounted_at = 0.0
+
+    def make(self) -> None:
+        """Make the file system and mount it."""
+        make = find_tool(f"mkfs.{self._kind}")
+        self.path.mkdir()
+        with self._image.open("wb") as image:
+            image.truncate(SIZE)
+        run([make, "-q", self._image])
+        self.mount()
+
+    def mount(self) -> None:
+        """Mount it."""
+        run(["mount", "-t", self._kind, "-o", OPTIONS[self._kind], self._image, self.path])
+        self._mounted_at = time.monotonic()
+
+    def unmount(self) -> None:
+        """Unmount it."""
+        run(["umount", self.path])
+
+    def cut_power(self) -> None:
+        """Lose everything since the mount that has not reached the disk. Whoever wrote has been killed before."""
+        after = self._folder / "image-after-power-loss"
+        run(["cp", "--sparse=always", self._image, after])
+        assert time.monotonic() - self._mounted_at < WRITE_BACK, "the kernel may have written back by itself"
+        self.unmount()
+        after.rename(self._image)
+        self.mount()
+
+
+@contextlib.contextmanager
+def disk(folder: Path, kind: str) -> Iterator[Disk]:
+    """A new disk of that kind of file system; the test is skipped (in CI: fails) where none can be mounted."""
+    if os.geteuid() != 0 or not Path("/dev/loop-control").exists():
+        absent("cutting a disk's power takes root and loop devices")
+    made = Disk(folder, kind)
+    made.make()
+    try:
+        yield made
+    finally:
+        made.unmount()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End a process as a power loss does: at once, and nothing more comes from it."""
+    process.kill()
+    process.wait(10)

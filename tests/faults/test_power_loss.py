@@ -1,0 +1,58 @@
+"""A power loss under the whole registry: every acknowledged blob, manifest and tag is there afterwards."""
+
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.faults.disk import Disk, disk, kill
+from tests.faults.pushers import Client, Ledger, pushing
+from tests.faults.verify import dangling, lost, unfinishable, wrong_files
+from tests.serving import ESTIVA, registry_running
+
+pytestmark = pytest.mark.real
+
+WITHOUT_BLOB_SYNCS = "import os; os.fsync = lambda fd: None; from estiva.cli.main import main; main()"
+
+
+@pytest.fixture(params=["ext4", "xfs"])
+def volatile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
+    with disk(tmp_path, request.param) as made:
+        yield made
+
+
+def acknowledged_before_power_loss(
+    volatile: Disk, seconds: float, program: Sequence[str | Path] = (ESTIVA,), pushers: int = 20
+) -> Ledger:
+    """What a registry on the disk acknowledged before the power went."""
+    with (
+        registry_running(volatile.path, program=program) as registry,
+        pushing(registry.port, pushers, "pusher") as ledger,
+    ):
+        time.sleep(seconds)
+        assert registry.process.poll() is None
+        kill(registry.process)
+    volatile.cut_power()
+    assert ledger.refusals == []
+    assert len(ledger.manifests) > 0
+    return ledger
+
+
+@pytest.mark.parametrize("seconds", [1, 4])
+def test_everything_acknowledged_is_there_after_a_power_loss(volatile: Disk, seconds: float) -> None:
+    ledger = acknowledged_before_power_loss(volatile, seconds)
+    with registry_running(volatile.path) as registry, Client(registry.port) as client:
+        assert lost(client, ledger) == []
+        assert dangling(client) == []
+        assert wrong_files(registry.data) == []
+        assert [wrong for session in ledger.sessions if (wrong := unfinishable(client, session))] == []
+
+
+def test_control_a_registry_that_syncs_no_blob_loses_what_it_acknowledged(volatile: Disk) -> None:
+    program = (sys.executable, "-c", WITHOUT_BLOB_SYNCS)
+    ledger = acknowledged_before_power_loss(volatile, seconds=2, program=program)
+    with registry_running(volatile.path) as registry, Client(registry.port) as client:
+        assert lost(client, ledger) != []
+        assert wrong_files(registry.data) != []

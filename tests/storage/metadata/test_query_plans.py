@@ -1,0 +1,123 @@
+"""Every question to the database is answered by seeking in an index, never by reading a table through."""
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from estiva.digest import Algorithm, Digest
+from estiva.manifest import parse_manifest
+from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
+from estiva.reference import Tag
+from storage.metadata import blobs, manifests, repositories, tags, uploads
+from storage.metadata.database import Statement, Work
+from storage.metadata.manifests import StoredManifest
+from storage.metadata.sqlite import connect
+from storage.metadata.uploads import UploadRecord
+from tests.fixtures.documents import described, image, index
+from tests.fixtures.facts import NAME, OTHER
+
+DIGEST = Digest.of(b"{}")
+IMAGE, INDEX = image(b"{}"), index(image(b"{}"))
+
+
+def put(payload: bytes, media_type: str) -> Work[None]:
+    stored = StoredManifest(Digest.of(payload), media_type, payload)
+    return manifests.put(NAME, parse_manifest(payload, media_type), stored, [Tag("latest")])
+
+
+# In this order: what one enters, the next ones find.
+EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
+    "repositories.ensure": lambda: repositories.ensure(OTHER),
+    "repositories.find": lambda: repositories.find(OTHER),
+    "repositories.page": lambda: repositories.page("a", 10),
+    "uploads.start": lambda: uploads.start(UploadRecord("upload", NAME, Algorithm.SHA256)),
+    "uploads.find": lambda: uploads.find(NAME, "upload"),
+    "uploads.started_before": lambda: uploads.started_before(1.0, 10),
+    "uploads.forget": lambda: uploads.forget("another"),
+    "blobs.record": lambda: blobs.record(NAME, "upload", DIGEST, 2, "key"),
+    "blobs.find": lambda: blobs.find(NAME, DIGEST),
+    "blobs.holders": lambda: blobs.holders(DIGEST),
+    "blobs.mount": lambda: blobs.mount(OTHER, DIGEST, [NAME]),
+    "manifests.put": lambda: put(IMAGE, OCI_MANIFEST),
+    "manifests.put, an index": lambda: put(INDEX, OCI_INDEX),
+    "manifests.put, a referrer": lambda: put(image(b"{}", subject=described(IMAGE, OCI_MANIFEST)), OCI_MANIFEST),
+    "manifests.find, by tag": lambda: manifests.find(NAME, Tag("latest")),
+    "manifests.find, by digest": lambda: manifests.find(NAME, Digest.of(IMAGE)),
+    "manifests.parent": lambda: manifests.parent(NAME, Digest.of(IMAGE)),
+    "manifests.referrers": lambda: manifests.referrers(NAME, Digest.of(IMAGE), None, "sha256:", 10),
+    "manifests.referrers, filtered": lambda: manifests.referrers(NAME, Digest.of(IMAGE), "application/x", "", 10),
+    "blobs.user": lambda: blobs.user(NAME, DIGEST),
+    "tags.page": lambda: tags.page(NAME, "a", 10),
+    "tags.move": lambda: tags.move(1, [], str(Digest.of(IMAGE))),
+    "tags.delete": lambda: tags.delete(NAME, Tag("latest")),
+    "manifests.delete": lambda: manifests.delete(NAME, Digest.of(INDEX)),
+    "blobs.unlink": lambda: blobs.unlink(OTHER, DIGEST),
+    "repositories.delete": lambda: repositories.delete(NAME),
+}
+
+
+@pytest.fixture
+def connection(database_file: Path) -> Iterator[sqlite3.Connection]:
+    with closing(connect(database_file)) as connection:
+        yield connection
+
+
+def plan(connection: sqlite3.Connection, statement: Statement) -> list[str]:
+    """How SQLite will answer the statement, step by step."""
+    values = statement.parameters if statement.many is None else next(iter(statement.many), {})
+    needed = dict.fromkeys(("repository", "tag", "digest", "manifest"))
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.sql}", {**needed, **values, "now": 0.0})
+    return [detail for *_, detail in rows]
+
+
+def plans(connection: sqlite3.Connection, work: Work[Any]) -> Iterator[tuple[str, list[str]]]:
+    """Run the work, and give the plan of each of its statements."""
+    try:
+        statement = next(work)
+        while True:
+            yield statement.sql, plan(connection, statement)
+            sql, parameters, many = statement
+            rows = [] if many is not None else connection.execute(sql, {**parameters, "now": 0.0}).fetchall()
+            for values in many or ():
+                connection.execute(sql, {**values, "now": 0.0})
+            statement = work.send(rows)
+    except StopIteration:
+        return
+
+
+def test_no_statement_of_any_work_reads_a_table_through(connection: sqlite3.Connection) -> None:
+    explained = 0
+    for name, work in EVERY_WORK.items():
+        for sql, steps in plans(connection, work()):
+            explained += 1
+            assert not [step for step in steps if step.startswith("SCAN") and "CONSTANT ROW" not in step], (name, sql)
+            assert not [step for step in steps if "TEMP B-TREE" in step and "UNION" not in step], (name, sql)
+    assert explained > 40
+
+
+def test_no_public_work_is_missing_from_the_list() -> None:
+    public = {
+        f"{module.__name__.rpartition('.')[2]}.{name}"
+        for module in (repositories, blobs, manifests, tags, uploads)
+        for name, value in vars(module).items()
+        if callable(value)
+        and getattr(value, "__module__", "") == module.__name__
+        and name[0].islower()
+        and name[0] != "_"
+    }
+    assert public == {name.partition(",")[0] for name in EVERY_WORK}
+
+
+def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:
+    assert plan(connection, Statement("SELECT * FROM tags WHERE tagged_at > 1")) == ["SCAN tags"]
+
+
+@pytest.mark.parametrize("work", ["repositories.page", "tags.page", "manifests.referrers", "uploads.started_before"])
+def test_a_page_is_a_range_of_an_index_that_is_in_order_already(connection: sqlite3.Connection, work: str) -> None:
+    [(_, steps)] = plans(connection, EVERY_WORK[work]())
+    assert any(step.startswith("SEARCH") and (">" in step or "<" in step) for step in steps)
+    assert not any("TEMP B-TREE" in step for step in steps)
