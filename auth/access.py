@@ -3,15 +3,19 @@
 Every door (the registry's API, the token service, `/api/v1/`, later the AWS APIs) asks here and nowhere else.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
+from auth.policy.actions import REQUIRED, Operation
 from auth.principals import Principal
 from auth.tokens import Token
 from estiva.errors import Denied, Unauthorized
 from estiva.reference import RepositoryName
+
+IMAGE_TAG = "ecr:imagetag"
+"""The condition key of the tag that a request is about."""
 
 
 class Action(StrEnum):
@@ -42,10 +46,14 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What was decided; `lasting` while no identity or policy changes, whatever else of the request is different."""
+    """What was decided, and which condition keys that depended on.
+
+    `lasting` says that it holds while no identity or policy changes, whatever else of the request is different.
+    """
 
     allowed: bool
     lasting: bool
+    depends_on: frozenset[str] = frozenset()
     reason: str = ""
 
 
@@ -62,6 +70,32 @@ class Access(Protocol):
     def repository_arn(self, name: RepositoryName) -> str:
         """The repository's name in policies."""
         ...
+
+
+async def permits(access: Access, caller: Caller, operation: Operation, resource: str, **context: str) -> Verdict:
+    """Whether the caller may do an operation of the OCI API: all actions of one of its alternatives.
+
+    What only a later alternative allows does not last: it may not be taken for what the first one would allow.
+    """
+    verdict = Verdict(allowed=False, lasting=True)
+    for place, actions in enumerate(REQUIRED[operation]):
+        verdict = await _all_of(access, caller, sorted(actions), resource, context)
+        if verdict.allowed:
+            return replace(verdict, lasting=verdict.lasting and place == 0)
+    return verdict
+
+
+async def _all_of(
+    access: Access, caller: Caller, actions: Sequence[str], resource: str, context: Mapping[str, str]
+) -> Verdict:
+    lasting = True
+    verdict = Verdict(allowed=False, lasting=True)
+    for action in actions:
+        verdict = await access.decide(caller, action, resource, **context)
+        lasting = lasting and verdict.lasting
+        if not verdict.allowed:
+            break
+    return replace(verdict, lasting=lasting)
 
 
 class TokenTooSmall(Unauthorized):

@@ -12,13 +12,13 @@ from auth.access import Caller, Verdict
 from auth.keys import SigningKeys
 from auth.policy import (
     Document,
-    InvalidPolicyError,
     PolicyRequest,
     evaluate,
-    managed_policies,
     parse_identity_policy,
     parse_repository_policy,
 )
+from auth.policy.actions import repository_arn
+from auth.policy.managed import MANAGED_POLICIES
 from auth.principals import Principal
 from estiva.reference import RepositoryName
 from storage.metadata import access, policies
@@ -26,7 +26,9 @@ from storage.metadata.database import Database
 
 MOST_REMEMBERED = 50_000
 # Of these a decision may depend and still be the same for the next request of the same principal.
-LASTING_KEYS = frozenset({"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"})
+LASTING_KEYS = frozenset(
+    {"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"}
+)
 
 Key = tuple[Principal, str, str]
 
@@ -37,6 +39,7 @@ class Authority:
     def __init__(self, database: Database, keys: SigningKeys, account: str, region: str) -> None:
         self.account = account
         self.region = region
+        self._prefix = f"arn:aws:ecr:{region}:{account}:repository/"
         self.trusted: dict[str, tuple[str, ...]] = {}
         """The policies, by name, of principals that are not stored: by what vouches for them."""
         self._database = database
@@ -47,9 +50,9 @@ class Authority:
         self._identity: dict[Principal, tuple[Document, ...]] = {}
         self._repository: dict[str, Document | None] = {}
 
-    def repository_arn(self, name: RepositoryName | str) -> str:
+    def repository_arn(self, name: RepositoryName) -> str:
         """See `Access.repository_arn`."""
-        return f"arn:aws:ecr:{self.region}:{self.account}:repository/{name}"
+        return repository_arn(self.region, self.account, name)
 
     async def epoch(self) -> int:
         """The epoch of access; whatever was remembered of an earlier one has been forgotten."""
@@ -84,18 +87,13 @@ class Authority:
 
     async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
         principal = caller.principal
-        request = PolicyRequest(
-            principal_arn=principal.arn(self.account),
-            account=self.account,
-            username=principal.name,
-            anonymous=principal.is_anonymous,
-            action=action,
-            resource=resource,
-            context={**caller.context, **{key: (value,) for key, value in context.items()}},
-        )
+        claims = {f"oidc:{claim.lower()}": (value,) for claim, value in principal.claims.items()}
+        asked = {key: (value,) for key, value in context.items()}
+        who = principal.in_policies(self.account)
+        request = PolicyRequest(who, action, resource, {**caller.context, **claims, **asked})
         decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
         lasting = decision.depends_on <= LASTING_KEYS
-        return Verdict(decision.allowed, lasting, "" if decision.allowed else decision.reason)
+        return Verdict(decision.allowed, lasting, decision.depends_on, "" if decision.allowed else decision.reason)
 
     async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
         known = self._identity.get(principal)
@@ -110,24 +108,21 @@ class Authority:
         else:
             attached = await self._database.read(policies.of_principal(principal.id))
             texts = [(policy.name, policy.document) for policy in attached]
-        ready_made = managed_policies()
         documents = []
         for name, text in texts:
             if text is not None:
-                documents.append(parse_identity_policy(text))
-            elif name in ready_made:
-                documents.append(ready_made[name])
+                documents.append(parse_identity_policy(text, name))
+            elif name in MANAGED_POLICIES:
+                documents.append(MANAGED_POLICIES[name])
         return tuple(documents)
 
     async def _document_of(self, resource: str) -> Document | None:
         """The policy of the repository of that ARN, where it is one and has one."""
-        prefix = self.repository_arn("")
-        if not resource.startswith(prefix):
+        if not resource.startswith(self._prefix):
             return None
         if resource not in self._repository:
-            text = await self._database.read(policies.of_repository(RepositoryName(resource.removeprefix(prefix))))
+            text = await self._database.read(
+                policies.of_repository(RepositoryName(resource.removeprefix(self._prefix)))
+            )
             self._repository[resource] = parse_repository_policy(text) if text is not None else None
         return self._repository[resource]
-
-
-__all__ = ["Authority", "InvalidPolicyError"]

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from auth.policy.principals import ANONYMOUS as NOBODY
+from auth.policy.principals import PolicyPrincipal, PrincipalKind
+
 
 class Kind(StrEnum):
     """What sort of principal it is."""
@@ -33,10 +36,12 @@ class Principal:
         """Whether nobody is known to ask."""
         return self.kind is Kind.ANONYMOUS
 
-    def arn(self, account: str) -> str:
-        """The principal's name in policies."""
-        path = "user" if self.kind is Kind.USER else self.kind.value
-        return f"arn:aws:iam::{account}:{path}/{self.name}"
+    def in_policies(self, account: str) -> PolicyPrincipal:
+        """The principal as policies of this account see it."""
+        if self.is_anonymous:
+            return NOBODY
+        kind = PrincipalKind.FEDERATED if self.kind is Kind.JOB else PrincipalKind.USER
+        return PolicyPrincipal(f"arn:aws:iam::{account}:{self.kind.value}/{self.name}", account, self.name, kind)
 
 
 ANONYMOUS = Principal(Kind.ANONYMOUS, "")

@@ -100,8 +100,11 @@ class Tokens:
         """The public keys (RFC 7517)."""
         return {"keys": [key.jwk() for key in self._keys.values()]}
 
-    def issue(self, principal: Principal, access: Iterable[Scope]) -> tuple[str, float]:
-        """A token that grants `access` to the principal, and when it was issued (seconds since the epoch)."""
+    def issue(self, principal: Principal, access: Iterable[Scope], life: float | None = None) -> tuple[str, float]:
+        """A token that grants `access` to the principal, and when it was issued (seconds since the epoch).
+
+        It is good for `life` seconds, by default as long as every token of this service.
+        """
         if self._signing is None:
             raise RuntimeError("no signing key")
         now = int(time.time())
@@ -109,7 +112,7 @@ class Tokens:
             "iss": self._issuer,
             "sub": principal.name,
             "aud": self.audience,
-            "exp": now + int(self.life),
+            "exp": now + int(self.life if life is None else life),
             "nbf": now,
             "iat": now,
             "jti": uuid.uuid4().hex,

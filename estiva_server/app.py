@@ -15,18 +15,19 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from auth.access import Access, OpenAccess
-from estiva.errors import NotFound, RegistryError, RequestInvalid, Unsupported
+from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
 from estiva_server.config import Settings
 from estiva_server.health import Health
 from estiva_server.jobs import PURGE_EVERY, UploadPurge, repeat
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.observation import Observation, ObservedApp
+from estiva_server.security import Security, build_security
 from registry import Registry
 from registry.api.faults import response_to
 from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import RegistryAPI
+from registry.api.token import TokenAPI
 from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
@@ -47,7 +48,7 @@ class Parts:
     threads: ThreadPoolExecutor
     upload_threads: ThreadPoolExecutor
     registry: Registry
-    access: Access
+    security: Security
     health: Health
     metrics: Metrics
     access_log: AccessLog | None
@@ -75,7 +76,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         threads=threads,
         upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
         registry=registry,
-        access=OpenAccess(),
+        security=build_security(settings, database),
         health=Health(database, blob_store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
@@ -90,12 +91,13 @@ def create_app(parts: Parts) -> ASGIApp:
             Route("/healthz", parts.health.alive),
             Route("/readyz", parts.health.ready),
             Route("/metrics", _metrics_page(parts.metrics)),
-            *RepositoriesAPI(parts.registry, parts.access).routes(),
+            *_token_api(parts.security).routes(),
+            *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
         ],
         lifespan=lambda app: _lifespan(parts),
         exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
     )
-    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.access), rest), parts.observation)
+    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.security.admission), rest), parts.observation)
 
 
 class _Doors:
@@ -110,6 +112,10 @@ class _Doors:
         await (self._registry_api if is_registry else self._rest)(scope, receive, send)
 
 
+def _token_api(security: Security) -> TokenAPI:
+    return TokenAPI(security.token_service, security.gate, security.credentials, security.admission.origin)
+
+
 def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         return Response(metrics.page(), media_type="text/plain; version=0.0.4")
@@ -118,6 +124,8 @@ def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, Unauthorized):
+        error.headers.setdefault("WWW-Authenticate", 'Basic realm="estiva"')
     if isinstance(error, HTTPException):
         error = {404: NotFound(), 405: Unsupported()}.get(error.status_code, RequestInvalid(error.detail))
     return response_to(error)
@@ -140,6 +148,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
         await parts.database.close()
+        parts.security.threads.close()
         parts.threads.shutdown()
         parts.upload_threads.shutdown()
         if parts.access_log is not None:

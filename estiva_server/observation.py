@@ -49,9 +49,7 @@ class Observation(Observer):
             agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
             target = scope.get("raw_path", b"").decode("latin-1")
             user_agent = agent.decode("latin-1")
-            self._log.write(
-                AccessEntry(request_id, client, scope["method"], target, status, sent, seconds, user_agent)
-            )
+            self._log.write(AccessEntry(request_id, client, scope["method"], target, status, sent, seconds, user_agent))
 
 
 class ObservedApp:

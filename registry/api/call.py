@@ -8,10 +8,12 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from auth.access import ANONYMOUS, Access, Principal
+from auth.access import Caller
 from estiva.errors import NameInvalid, RequestInvalid, SizeInvalid
 from estiva.reference import RepositoryName
+from registry.api.access import Admission, asked_scope
 from registry.api.body import ClientDisconnected, pour_body
+from registry.api.rights import MOUNT_FROM, Right
 
 MAX_QUERY_VALUES = 1000
 API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
@@ -24,10 +26,14 @@ class Call:
 
     scope: Scope
     receive: Receive
-    access: Access
+    admission: Admission
     path: Mapping[str, str]
-    principal: Principal = ANONYMOUS
+    caller: Caller
+    version: int | None = None
+    """The database's version from before anything was looked up for this request."""
     name: RepositoryName | None = None
+    lasting: bool = True
+    """Whether the same request of the same caller would be allowed again while no identity or policy changes."""
 
     @property
     def method(self) -> str:
@@ -41,6 +47,30 @@ class Call:
         if self.name is None:
             raise NameInvalid
         return self.name
+
+    async def require(self, right: Right, **context: str) -> None:
+        """Return where the caller may do that in the path's repository; Unauthorized or Denied otherwise."""
+        verdict = await self.admission.require(self.caller, right, self.repository, **context)
+        self.lasting = self.lasting and verdict.lasting
+
+    @property
+    def owner(self) -> str:
+        """Whose uploads these are: those of the caller's name and kind, and of nobody else."""
+        principal = self.caller.principal
+        return f"{principal.kind.value}:{principal.name}"
+
+    async def may_read(self, name: RepositoryName) -> bool:
+        """Whether the caller, with this request's token, may read another repository's blobs."""
+        return await self.admission.may(self.caller, MOUNT_FROM, name)
+
+    def scopes(self, right: Right | None) -> list[str]:
+        """The scopes of a token that would do for this request."""
+        if self.name is None or right is None:
+            return []
+        scopes = [asked_scope(self.name, right.scope)]
+        if "mount" in self.query and (source := self.query.get("from")):
+            scopes.append(f"repository:{source[0]}:pull")
+        return scopes
 
     @cached_property
     def headers(self) -> Headers:

@@ -1,0 +1,97 @@
+"""Puts the parts of `auth` together, for one process."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from auth.access import Access, Caller, Verdict
+from auth.authority import Authority
+from auth.credentials import HTPASSWD, Credentials
+from auth.gate import Gate
+from auth.htpasswd import Htpasswd
+from auth.identities import Identities
+from auth.issuing import TokenService
+from auth.keys import SigningKeys
+from auth.policies import Policies
+from auth.principals import Kind, Principal
+from auth.sealing import Seal, load_or_create_key
+from auth.threads import Threads
+from auth.tokens import Tokens
+from estiva.reference import RepositoryName
+from estiva_server.config import Settings
+from registry.api.access import Admission, Doorkeeper
+from registry.api.origin import Origin
+from storage.metadata.database import Database
+
+MASTER_KEY_FILE = "master.key"
+ISSUER = "estiva"
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who may come in, and what they may do."""
+
+    admission: Admission
+    credentials: Credentials
+    gate: Gate
+    identities: Identities
+    keys: SigningKeys
+    policies: Policies
+    threads: Threads
+    token_service: TokenService
+
+
+def build_security(settings: Settings, database: Database) -> Security:
+    """The parts of `auth` on this database. `HtpasswdError`, ValueError for a master key that is none."""
+    seal = Seal(master_key(settings))
+    threads = Threads()
+    tokens = Tokens(ISSUER, settings.token_service, settings.token_life)
+    keys = SigningKeys(database, seal, tokens)
+    authority = Authority(database, keys, settings.account, settings.region)
+    htpasswd = Htpasswd(settings.htpasswd) if settings.htpasswd else None
+    if htpasswd is not None:
+        authority.trusted[HTPASSWD] = tuple(settings.htpasswd_policies)
+    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd)
+    gate = Gate(database, authority, credentials, tokens)
+    origin = Origin(settings.public_url, tuple(settings.trusted_proxies))
+    doorkeeper: Doorkeeper = _OpenDoor() if settings.open else gate
+    access: Access = _OpenAccess(authority) if settings.open else authority
+    return Security(
+        admission=Admission(doorkeeper, access, origin, settings.token_service),
+        credentials=credentials,
+        gate=gate,
+        identities=Identities(database, seal, threads),
+        keys=keys,
+        policies=Policies(database),
+        threads=threads,
+        token_service=TokenService(database, authority, tokens),
+    )
+
+
+def master_key(settings: Settings) -> bytes:
+    """The key that seals secrets. ValueError where it is none."""
+    if settings.master_key is not None:
+        key = bytes.fromhex(settings.master_key.get_secret_value())
+        if len(key) != 32:
+            raise ValueError("master_key is not 64 hexadecimal digits")
+        return key
+    return load_or_create_key(settings.data / MASTER_KEY_FILE)
+
+
+class _OpenDoor:
+    """Takes everybody for the same somebody."""
+
+    async def caller(self, authorization: str | None, context: Mapping[str, tuple[str, ...]]) -> Caller:
+        return Caller(Principal(Kind.USER, "everybody"), None, context)
+
+
+class _OpenAccess(Access):
+    """Allows everything."""
+
+    def __init__(self, authority: Authority) -> None:
+        self._authority = authority
+
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        return Verdict(allowed=True, lasting=True)
+
+    def repository_arn(self, name: RepositoryName) -> str:
+        return self._authority.repository_arn(name)
