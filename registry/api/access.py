@@ -51,12 +51,6 @@ class Admission:
         refuse(caller, verdict)
         return verdict
 
-    async def may(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
-        """Whether the caller may do that in the repository, and its token was issued for it."""
-        if caller.token is not None and not caller.token.grants("repository", name.text, right.scope.value):
-            return False
-        return await self.may_by_policy(caller, right, name)
-
     async def may_by_policy(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
         """Whether policy allows it, whatever the caller's token was issued for."""
         return (await permits(self.access, caller, right.operation, self.access.repository_arn(name))).allowed

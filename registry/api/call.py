@@ -1,14 +1,14 @@
 """One request of the API, parsed: what an endpoint gets to see."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from auth.access import Caller
+from auth.access import Action, Caller
 from estiva.errors import NameInvalid, RequestInvalid, SizeInvalid
 from estiva.reference import RepositoryName
 from registry.api.access import Admission, asked_scope
@@ -32,6 +32,7 @@ class Call:
     version: int | None = None
     """The database's version from before anything was looked up for this request."""
     name: RepositoryName | None = None
+    further_scopes: list[str] = field(default_factory=list)
     lasting: bool = True
     """Whether the same request of the same caller would be allowed again while no identity or policy changes."""
 
@@ -60,17 +61,18 @@ class Call:
         return f"{principal.kind.value}:{principal.name}"
 
     async def may_read(self, name: RepositoryName) -> bool:
-        """Whether the caller, with this request's token, may read another repository's blobs."""
-        return await self.admission.may(self.caller, MOUNT_FROM, name)
+        """Whether policy lets the caller read another repository's blobs."""
+        return await self.admission.may_by_policy(self.caller, MOUNT_FROM, name)
+
+    def is_granted(self, name: RepositoryName) -> bool:
+        """Whether the request's token, if it came with one, was issued for reading that repository."""
+        return self.caller.token is None or self.caller.token.grants("repository", name.text, Action.PULL.value)
 
     def scopes(self, right: Right | None) -> list[str]:
         """The scopes of a token that would do for this request."""
         if self.name is None or right is None:
             return []
-        scopes = [asked_scope(self.name, right.scope)]
-        if "mount" in self.query and (source := self.query.get("from")):
-            scopes.append(f"repository:{source[0]}:pull")
-        return scopes
+        return [asked_scope(self.name, right.scope), *self.further_scopes]
 
     @cached_property
     def headers(self) -> Headers:

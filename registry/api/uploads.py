@@ -5,10 +5,12 @@ from contextlib import contextmanager
 
 from starlette.responses import Response
 
+from auth.access import Action, TokenTooSmall
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadOutOfOrder, DigestInvalid, NameInvalid
 from estiva.reference import RepositoryName
 from registry import Registry
+from registry.api.access import asked_scope
 from registry.api.call import Call
 from registry.api.creating import require_repository
 from registry.api.ranges import chunk_start
@@ -81,13 +83,21 @@ async def _mount(registry: Registry, call: Call, named: str) -> Response:
 
 
 async def _readable_sources(registry: Registry, call: Call, digest: Digest) -> list[RepositoryName]:
-    """Where the blob may be mounted from: the repository named, or any, that this principal may read."""
+    """Where the blob may be mounted from: the repository named, or any, that this caller may read.
+
+    TokenTooSmall where the caller may and the token does not say so: with a token for both it goes on.
+    """
     named = call.value("from")
     try:
         candidates = [RepositoryName.parse(named)] if named else await registry.uploading.holders(digest)
     except NameInvalid:
         return []  # what can't exist has no blobs: answered like any other repository that lacks it
-    return [source for source in candidates if await call.may_read(source)]
+    readable = [source for source in candidates if await call.may_read(source)]
+    granted = [source for source in readable if call.is_granted(source)]
+    if readable and not granted:
+        call.further_scopes.append(asked_scope(readable[0], Action.PULL))
+        raise TokenTooSmall
+    return granted
 
 
 def _key(call: Call) -> UploadKey:
