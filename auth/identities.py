@@ -71,12 +71,18 @@ class Identities:
         stored = await self._hash(password)
         return await self._create(actor, "user", name, stored, None)
 
-    async def create_robot(self, actor: Actor, name: str, expires_at: float | None) -> tuple[PrincipalRecord, str]:
-        """A new robot and its secret, which is shown this once. IdentityInvalid, IdentityExists."""
+    async def create_robot(
+        self, actor: Actor, name: str, expires_at: float | None, document: str | None = None
+    ) -> tuple[PrincipalRecord, str]:
+        """A new robot and its secret, which is shown this once. IdentityInvalid, IdentityExists.
+
+        With `document`, a policy of the robot's own that has been checked, named `robot-<name>`.
+        """
         if expires_at is not None and expires_at <= time.time():
             raise IdentityInvalid("the robot would be expired already")
         secret = make_secret()
-        return await self._create(actor, "robot", name, hash_secret(secret), expires_at), secret
+        stored = hash_secret(secret)
+        return await self._create(actor, "robot", name, stored, expires_at, document), secret
 
     async def set_password(self, actor: Actor, name: str, password: str) -> None:
         """Give the user another password. IdentityInvalid, IdentityUnknown."""
@@ -171,7 +177,7 @@ class Identities:
         return await self._threads.run(hash_password, password)
 
     async def _create(
-        self, actor: Actor, kind: str, name: str, stored: str, expires_at: float | None
+        self, actor: Actor, kind: str, name: str, stored: str, expires_at: float | None, document: str | None = None
     ) -> PrincipalRecord:
         _check_name(name)
 
@@ -179,6 +185,9 @@ class Identities:
             created = yield from principals.create(kind, name, stored, expires_at)
             if created is None:
                 raise IdentityExists(detail={"name": name})
+            if document is not None:
+                yield from policies.put(f"{kind}-{name}", document)
+                yield from policies.attach("principal", created.id, f"{kind}-{name}")
             yield from audit.record(actor, f"Create{kind.title()}", f"{kind}/{name}", expires_at=expires_at)
             return created
 

@@ -18,7 +18,7 @@ from typing import Any
 from benchmarks import machine, peers, report
 from benchmarks.contents import LARGEST, Contents
 from benchmarks.profiling import profile
-from benchmarks.runner import Bench, Failure, Load, Measurement, as_json, measured
+from benchmarks.runner import Bench, Failure, Load, Measurement, Patience, as_json, measured
 from benchmarks.scenario import GIB, Scenario
 from benchmarks.scenarios import ALL
 
@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rounds", type=int, help=f"interleaved rounds (default: {_FULL.rounds})")
     add("--seconds", type=float, help=f"length of one timed part (default: {_FULL.seconds})")
     add("--quick", action="store_true", help="one short round of the main scenarios, with short lists")
+    add("--patience", type=float, default=0, help="seconds to wait, in all, for a busy machine to become quiet")
     add("--workdir", type=Path, default=peers.REPOSITORY / "build", help="where the data goes; no tmpfs")
     add("--json", type=Path, help="write (or, for report, read) the results here")
     add("--markdown", type=Path, help="write the tables here: between the marks of a page that has them")
@@ -70,7 +71,7 @@ def _run(options: argparse.Namespace, command: str) -> int:
     with _bench(options.workdir, load) as bench:
         if options.profile:
             return profile(bench, scenarios, chosen, options.profile)
-        results = _measured(bench, scenarios, chosen, load)
+        results = _measured(bench, scenarios, chosen, load, Patience(options.patience))
     told = {
         "command": command,
         "entries": load.entries,
@@ -121,11 +122,11 @@ def _check_place(directory: Path) -> None:
 
 
 def _measured(
-    bench: Bench, scenarios: Sequence[Scenario], chosen: Sequence[peers.Peer], load: Load
+    bench: Bench, scenarios: Sequence[Scenario], chosen: Sequence[peers.Peer], load: Load, patience: Patience
 ) -> list[Measurement | Failure]:
     results: list[Measurement | Failure] = []
     begun = monotonic()
-    for result in measured(bench, scenarios, chosen, load.rounds):
+    for result in measured(bench, scenarios, chosen, load.rounds, patience):
         results.append(result)
         what = f"{monotonic() - begun:6.0f} s  {result.round}  {result.scenario:24} {result.peer:16}"
         if isinstance(result, Failure):

@@ -55,6 +55,13 @@ def _peak(pid: int) -> int:
     return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
+def busy_seconds(stat: str | None = None) -> float:
+    """The CPU time that the whole machine has used so far, whoever used it, from ``/proc/stat``."""
+    first = (stat if stat is not None else Path("/proc/stat").read_text()).split("\n", 1)[0]
+    user, nice, system, _idle, _waiting, hard, soft, *_ = (int(field) for field in first.split()[1:])
+    return (user + nice + system + hard + soft) / _TICK
+
+
 def reset_peak(pid: int) -> None:
     """Begin a new peak for the process and its children."""
     for process in tree(pid):

@@ -142,8 +142,8 @@ def _rate(results: Results, scenario: Scenario, peer: str) -> str:
 
 
 def _figures(results: Results, scenarios: Sequence[Scenario]) -> str:
-    rows = ["| workload | peer | rate | p50 ms | p99 ms | server CPU | peak RSS MiB | load generator's CPU |"]
-    rows.append("|---|---|--:|--:|--:|--:|--:|--:|")
+    rows = ["| workload | peer | rate | p50 ms | p99 ms | server CPU | peak RSS MiB | load CPU | other CPU |"]
+    rows.append("|---|---|--:|--:|--:|--:|--:|--:|--:|")
     for scenario in scenarios:
         for peer in results.peers:
             row = {key: results.median(scenario.name, peer, key) for key in _KEYS}
@@ -152,12 +152,13 @@ def _figures(results: Results, scenarios: Sequence[Scenario]) -> str:
             cost = f"{row['cpu']:.0f} µs/op" if scenario.unit == "ops/s" else f"{row['cpu']:.2f} s/GiB"
             rows.append(
                 f"| {scenario.title} | {peer} | {_rate(results, scenario, peer)} | {row['p50_ms']:.2f} "
-                f"| {row['p99_ms']:.2f} | {cost} | {row['peak_rss_mib']:.0f} | {row['load_cpu']:.2f} |"
+                f"| {row['p99_ms']:.2f} | {cost} | {row['peak_rss_mib']:.0f} | {row['load_cpu']:.2f} "
+                f"| {row['other_cpu']:.2f} |"
             )
     return "### All figures\n\n" + "\n".join(rows)
 
 
-_KEYS = ("p50_ms", "p99_ms", "cpu", "peak_rss_mib", "load_cpu")
+_KEYS = ("p50_ms", "p99_ms", "cpu", "peak_rss_mib", "load_cpu", "other_cpu")
 
 
 def _failures(results: Results) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from time import sleep
 
 from benchmarks import procfs
 from benchmarks.contents import Contents
@@ -16,6 +17,9 @@ from benchmarks.scenario import GIB, MIB, Sample, Scenario, ScenarioFailed, Targ
 from benchmarks.server import Server, started
 from benchmarks.stock import PARTS
 
+_LOOK = 0.3
+_QUIET = 0.25
+"""Of one core: a machine on which everything else uses no more than this is quiet."""
 FAILURES = (ScenarioFailed, OSError, http.client.HTTPException)
 """How it shows that a registry or a tool does not do its part; anything else is a mistake of ours."""
 
@@ -36,6 +40,8 @@ class Measurement:
     peak_rss_mib: float
     load_cpu: float
     """The load generator's own CPU seconds per second: near 1, it may be what limits the rate."""
+    other_cpu: float
+    """CPU seconds per second of everything else on the machine: near 0, unless it was disturbed."""
     operations: int
     seconds: float
 
@@ -101,20 +107,21 @@ class Bench:
 
 
 def measured(
-    bench: Bench, scenarios: Sequence[Scenario], peers: Sequence[Peer], rounds: int
+    bench: Bench, scenarios: Sequence[Scenario], peers: Sequence[Peer], rounds: int, patience: Patience
 ) -> Iterator[Measurement | Failure]:
     """Every scenario against every peer, round by round: A B C A B C."""
     for number in range(1, rounds + 1):
         for scenario in scenarios:
             for peer in peers:
                 if peer.name not in scenario.unable:
-                    yield _one(bench, scenario, peer, number)
+                    yield _one(bench, scenario, peer, number, patience)
 
 
-def _one(bench: Bench, scenario: Scenario, peer: Peer, number: int) -> Measurement | Failure:
+def _one(bench: Bench, scenario: Scenario, peer: Peer, number: int, patience: Patience) -> Measurement | Failure:
     try:
         with bench.serving(scenario, peer) as server:
             timed = scenario.prepare(bench.target(server))
+            patience.wait()
             return _measure(scenario, server, number, timed)
     except FAILURES as error:
         return Failure(scenario.name, peer.name, number, f"{type(error).__name__}: {error}")
@@ -122,9 +129,9 @@ def _one(bench: Bench, scenario: Scenario, peer: Peer, number: int) -> Measureme
 
 def _measure(scenario: Scenario, server: Server, number: int, timed: Callable[[], Sample]) -> Measurement:
     procfs.reset_peak(server.pid)
-    own, used = _own_cpu(), procfs.cpu_seconds(server.pid)
+    before = _cpu(server)
     sample = timed()
-    used, own = procfs.cpu_seconds(server.pid) - used, _own_cpu() - own
+    used, own, all_of_it = (after - begun for after, begun in zip(_cpu(server), before, strict=True))
     return Measurement(
         scenario=scenario.name,
         peer=server.peer.name,
@@ -135,6 +142,7 @@ def _measure(scenario: Scenario, server: Server, number: int, timed: Callable[[]
         cpu=cost(scenario, sample, used),
         peak_rss_mib=procfs.peak_bytes(server.pid) / MIB,
         load_cpu=own / sample.seconds,
+        other_cpu=max(0.0, all_of_it - used - own) / sample.seconds,
         operations=sample.operations,
         seconds=sample.seconds,
     )
@@ -151,10 +159,27 @@ def cost(scenario: Scenario, sample: Sample, seconds: float) -> float:
     return seconds * 1e6 / sample.operations if scenario.unit == "ops/s" else seconds * GIB / sample.bytes
 
 
-def _own_cpu() -> float:
-    """The CPU time of this process and of those it has waited for, such as wrk."""
+def _cpu(server: Server) -> tuple[float, float, float]:
+    """CPU seconds so far: the server's, ours (with that of children such as wrk), and the whole machine's."""
     times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    own = times.user + times.system + times.children_user + times.children_system
+    return procfs.cpu_seconds(server.pid), own, procfs.busy_seconds()
+
+
+class Patience:
+    """Waits for the rest of the machine to become quiet, for so many seconds in all and then no longer."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left = seconds
+
+    def wait(self) -> None:
+        """Return when others use little, or when there is no patience left."""
+        while self._left > 0:
+            self._left -= _LOOK
+            before = procfs.busy_seconds()
+            sleep(_LOOK)
+            if procfs.busy_seconds() - before <= _QUIET * _LOOK:
+                return
 
 
 def as_json(results: Sequence[Measurement | Failure]) -> dict[str, list[dict[str, object]]]:

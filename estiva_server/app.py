@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
 from estiva_server.config import Settings
+from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
 from estiva_server.jobs import PURGE_EVERY, UploadPurge, repeat
 from estiva_server.logs import AccessLog
@@ -92,11 +93,14 @@ def create_app(parts: Parts) -> ASGIApp:
             Route("/readyz", parts.health.ready),
             Route("/metrics", _metrics_page(parts.metrics)),
             *_token_api(parts.security).routes(),
+            *control_routes(parts.security, parts.database),
             *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
         ],
         lifespan=lambda app: _lifespan(parts),
         exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
     )
+    # A redirect to the path without its last slash would lead to whatever host the request names.
+    rest.router.redirect_slashes = False
     return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.security.admission), rest), parts.observation)
 
 

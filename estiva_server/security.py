@@ -30,6 +30,7 @@ ISSUER = "estiva"
 class Security:
     """Who may come in, and what they may do."""
 
+    account: str
     admission: Admission
     credentials: Credentials
     gate: Gate
@@ -56,6 +57,7 @@ def build_security(settings: Settings, database: Database) -> Security:
     doorkeeper: Doorkeeper = _OpenDoor() if settings.open else gate
     access: Access = _OpenAccess(authority) if settings.open else authority
     return Security(
+        account=settings.account,
         admission=Admission(doorkeeper, access, origin, settings.token_service),
         credentials=credentials,
         gate=gate,

@@ -1,6 +1,5 @@
 """Listing: repositories, tags, and what refers to a manifest. Always a page at a time, by an index seek."""
 
-import json
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -14,6 +13,9 @@ from storage.metadata import manifests, repositories, tags
 from storage.metadata.database import Database, Work
 
 T = TypeVar("T")
+
+LARGEST_PAGE_BYTES = 4 * 1024 * 1024
+"""About how long a list of referrers may be: annotations of a single one may be as long as a manifest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,48 +56,81 @@ class Listing:
     async def referrers(
         self, name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
     ) -> Page[Descriptor]:
-        """At most `limit` manifests that refer to `subject`, by digest, those after digest `last`.
+        """At most `limit` manifests that refer to `subject`, by digest, those after digest `last`; fewer of large ones.
 
-        Also those that a client without the referrers API listed under the tag `sha256-<hex>` (specification,
-        "Referrers Tag Schema"). Empty where subject or repository do not exist.
+        Also those that a client without the referrers API listed under the tag `<algorithm>-<64 digits>`
+        (specification, "Referrers Tag Schema"). Empty where subject or repository do not exist.
         """
 
-        def work() -> Work[list[Descriptor]]:
-            found = yield from manifests.referrers(name, subject, artifact_type, last, limit + 1)
-            tagged = yield from _listed_under_tag(name, subject)
-            wanted = [
-                descriptor
-                for descriptor in tagged
-                if str(descriptor.digest) > last and artifact_type in (None, descriptor.artifact_type)
-            ]
-            by_digest = {str(descriptor.digest): descriptor for descriptor in (*wanted, *found)}
-            return [by_digest[digest] for digest in sorted(by_digest)]
+        def work() -> Work[Page[Descriptor]]:
+            recorded = yield from manifests.referrer_sizes(name, subject, artifact_type, last, limit + 1)
+            tagged = yield from _listed_under_tag(name, subject, artifact_type, last)
+            sizes = {**{digest: entry.size for digest, entry in tagged.items()}, **dict(recorded)}
+            shown = _fitting(sizes, limit)
+            # Both are in order of digest, so those shown are the first of those recorded.
+            known = sum(digest <= shown[-1] for digest, _ in recorded) if shown else 0
+            found = yield from manifests.referrers(name, subject, artifact_type, last, known)
+            entries = {str(descriptor.digest): descriptor for descriptor in found}
+            for digest in shown:
+                if digest not in entries:
+                    entries[digest] = yield from tagged[digest].described(name)
+            return Page([entries[digest] for digest in shown], len(sizes) > len(shown))
 
-        return _page(await self._database.read(work()), limit)
+        return await self._database.read(work())
+
+
+def _fitting(sizes: dict[str, int], limit: int) -> list[str]:
+    """The first of these digests, at most `limit`, that fit on one page: always one, if there is one."""
+    shown: list[str] = []
+    room = LARGEST_PAGE_BYTES
+    for digest in sorted(sizes)[:limit]:
+        room -= sizes[digest]
+        if room < 0 and shown:
+            break
+        shown.append(digest)
+    return shown
 
 
 def _page(entries: list[T], limit: int) -> Page[T]:
     return Page(entries[:limit], len(entries) > limit)
 
 
-def _listed_under_tag(name: RepositoryName, subject: Digest) -> Work[list[Descriptor]]:
-    tag = Tag(f"{subject.algorithm.value}-{subject.hex}"[:128])
+@dataclass(frozen=True, slots=True)
+class _Tagged:
+    """A referrer that a client listed under the tag; `size` is how much `described` reads."""
+
+    child: Descriptor
+    artifact_type: str | None
+    size: int
+
+    def described(self, name: RepositoryName) -> Work[Descriptor]:
+        """The descriptor with what a referrers list must say, where the client that wrote it left that out."""
+        child = self.child
+        if child.artifact_type:
+            return child
+        annotations = child.annotations
+        found = None if annotations else (yield from manifests.find(name, child.digest))
+        if found is not None:
+            annotations = parse_manifest(found.payload, found.media_type).annotations
+        return Descriptor(child.media_type, child.digest, child.size, self.artifact_type, annotations)
+
+
+def _listed_under_tag(
+    name: RepositoryName, subject: Digest, artifact_type: str | None, last: str
+) -> Work[dict[str, _Tagged]]:
+    tag = Tag(f"{subject.algorithm.value}-{subject.hex[:64]}")
     stored = yield from manifests.find(name, tag)
     if stored is None or stored.media_type != mediatypes.OCI_INDEX:
-        return []
-    index = parse_manifest(stored.payload, stored.media_type)
-    present = []
-    for child in index.children:
-        found = yield from manifests.find(name, child.digest)
-        if found is not None:
-            present.append(_as_referrer(child, found))
+        return {}
+    # By digest, since an index may list the same manifest ten thousand times.
+    children = {str(child.digest): child for child in parse_manifest(stored.payload, stored.media_type).children}
+    present = {}
+    for digest, child in children.items():
+        known = (yield from manifests.summary(name, child.digest)) if digest > last else None
+        if known is None:
+            continue
+        size, own_type = known
+        tagged = _Tagged(child, child.artifact_type or own_type, 0 if child.artifact_type else size)
+        if artifact_type in (None, tagged.artifact_type):
+            present[digest] = tagged
     return present
-
-
-def _as_referrer(child: Descriptor, found: manifests.StoredManifest) -> Descriptor:
-    """The descriptor with what a referrers list must say, where the client that wrote it left that out."""
-    if child.artifact_type:
-        return child
-    manifest = parse_manifest(found.payload, found.media_type)
-    annotations = child.annotations or json.loads(json.dumps(dict(manifest.annotations)))
-    return Descriptor(child.media_type, child.digest, child.size, manifest.artifact_type, annotations)

@@ -151,7 +151,8 @@ class Uploading:
 
     async def _commit(self, record: UploadRecord, upload: Upload, digest: Digest) -> None:
         try:
-            stored = await self._blocking(upload.commit, digest)
+            with _in_the_protocols_words():
+                stored = await self._blocking(upload.commit, digest)
         except DigestMismatchError:
             await self.discard([record.id])
             raise DigestInvalid(detail={"digest": str(digest)}) from None

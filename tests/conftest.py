@@ -6,7 +6,7 @@ import pytest
 
 from tests.tools import find_tool
 
-pytest_plugins = ["tests.fixtures.database"]
+pytest_plugins = ["tests.fixtures.database", "tests.fixtures.registry"]
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,9 @@ async def delete(registry: Registry, call: Call) -> Response:
 
 
 def _range_header(call: Call, digest: Digest) -> str | None:
-    """The Range header, unless If-Range says that it was meant for other content (RFC 9110 section 13.1.5)."""
+    """The Range header of a GET, unless If-Range says that it was meant for other content (RFC 9110 section 13.1.5)."""
+    if call.method != "GET":
+        return None  # no other method has ranges (RFC 9110 section 14.2)
     condition = call.headers.get("if-range")
     if condition is not None and condition.strip().strip('"') != str(digest):
         return None

@@ -16,7 +16,8 @@ PAGE = 1000
 async def get(registry: Registry, call: Call) -> Response:
     """List what refers to a manifest, as an image index; an empty one where nothing does."""
     subject = Digest.parse(call.path["digest"])
-    artifact_type = call.value("artifactType") or None
+    # No media type has a space: one that arrives here was a plus sign that the client did not encode.
+    artifact_type = (call.value("artifactType") or "").replace(" ", "+") or None
     size = page_size(call, PAGE)
     page = await registry.listing.referrers(call.repository, subject, artifact_type, page_start(call), size)
     headers = {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}

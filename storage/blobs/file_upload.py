@@ -119,7 +119,7 @@ class FileUpload:
         with self._busy:
             if self._running is not None:
                 self._waiting.keep(self._path.name, self._running)
-                self._running = None
+            self._running = None
             self._file.close()  # and with it the lock: the last step
 
     @contextlib.contextmanager

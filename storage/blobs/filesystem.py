@@ -53,7 +53,6 @@ class FilesystemBlobStore:
         """Remove the upload's file; somebody who writes to it just now finds out when committing."""
         if is_upload_id(upload_id):
             (self._uploads / upload_id).unlink(missing_ok=True)
-            self._waiting.forget(upload_id)
 
     def stale_uploads(self, older_than: float) -> Iterator[str]:
         """Uploads that nobody holds and whose files were last written to at least `older_than` seconds ago."""

@@ -45,7 +45,8 @@ def digest_of_file(file: io.FileIO, algorithm: Algorithm) -> Digest:
 class RunningHashes:
     """The running hashes of uploads that wait for their next request; the oldest go when there are too many.
 
-    Losing one costs a second pass over the upload's bytes and nothing else.
+    Losing one costs a second pass over the upload's bytes and nothing else; one of an upload that never goes on
+    waits until it is the oldest.
     """
 
     def __init__(self, limit: int = 4096) -> None:
@@ -71,8 +72,3 @@ class RunningHashes:
         if kept is not None and kept.length == length and kept.algorithm is algorithm:
             return kept
         return RunningHash(algorithm) if length == 0 else None
-
-    def forget(self, upload_id: str) -> None:
-        """Drop the hash of an upload that will not go on."""
-        with self._lock:
-            self._waiting.pop(upload_id, None)

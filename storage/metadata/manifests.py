@@ -57,6 +57,18 @@ AND (:artifact_type IS NULL OR artifact_type = :artifact_type)
 ORDER BY digest LIMIT :limit
 """
 
+REFERRER_SIZES = """
+SELECT digest, CASE WHEN annotations IS NULL THEN 0 ELSE size END FROM manifests
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND subject = :subject AND digest > :last
+AND (:artifact_type IS NULL OR artifact_type = :artifact_type)
+ORDER BY digest LIMIT :limit
+"""
+SUMMARY = """
+SELECT manifests.size, manifests.artifact_type FROM repositories
+JOIN manifests ON manifests.repository_id = repositories.id
+WHERE repositories.name = :name AND manifests.digest = :digest
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredManifest:
@@ -128,6 +140,23 @@ def referrers(
         Descriptor(media_type, Digest.parse(digest), size, kind, json.loads(annotations or "{}"))
         for media_type, digest, size, kind, annotations in rows
     ]
+
+
+def referrer_sizes(
+    name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
+) -> Work[list[tuple[str, int]]]:
+    """The digests that `referrers` gives for the same values, each with about how long its annotations are."""
+    rows = yield Statement(
+        REFERRER_SIZES,
+        {"name": name.text, "subject": str(subject), "artifact_type": artifact_type, "last": last, "limit": limit},
+    )
+    return [(digest, size) for digest, size in rows]
+
+
+def summary(name: RepositoryName, digest: Digest) -> Work[tuple[int, str | None] | None]:
+    """The manifest's length and artifact type, None where there is no such manifest; its bytes are not read."""
+    rows = yield Statement(SUMMARY, {"name": name.text, "digest": str(digest)})
+    return (rows[0][0], rows[0][1]) if rows else None
 
 
 def _columns(manifest: Manifest, stored: StoredManifest) -> dict[str, object]:

@@ -24,6 +24,11 @@ def test_cpu_time_grows_by_what_was_used() -> None:
     assert procfs.cpu_seconds(os.getpid()) - before == pytest.approx(0.1, abs=0.05)
 
 
+def test_the_machines_busy_time_leaves_out_idling_and_waiting_for_disks() -> None:
+    ticks = os.sysconf("SC_CLK_TCK")
+    assert procfs.busy_seconds("cpu  1 20 300 7777 8888 4000 50000 9 0 0\ncpu0 5 5") == 54321 / ticks
+
+
 def test_the_tree_holds_children_and_grandchildren() -> None:
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
     with subprocess.Popen([sys.executable, "-c", child], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:

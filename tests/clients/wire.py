@@ -55,6 +55,7 @@ class Wire:
         self.exchanges: list[Exchange] = []
         self.host = ""
         self._registry_port = registry_port
+        self._open: set[asyncio.StreamWriter] = set()
 
     @contextlib.contextmanager
     def open(self) -> Iterator["Wire"]:
@@ -70,6 +71,7 @@ class Wire:
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)
+            assert not thread.is_alive(), "the proxy did not end"
             loop.close()
 
     def clear(self) -> None:
@@ -110,16 +112,19 @@ class Wire:
         ready.set()
         await stop.wait()
         server.close()
-        conversations = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
-        for task in conversations:
-            task.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
+        # A conversation ends by itself when both its connections are gone; none is interrupted in the middle of a step.
+        while conversations := asyncio.all_tasks() - {asyncio.current_task()}:
+            closing = set(self._open)
+            for writer in closing:
+                writer.transport.abort()
+            await asyncio.wait(conversations, timeout=1)
+            await asyncio.gather(*(writer.wait_closed() for writer in closing), return_exceptions=True)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
         # A side that hangs up in the middle ends the conversation; the client's own error is what a test sees.
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
-            async with _closing(writer), _closing(upstream_writer):
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError), self._closing(writer):
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
+            with self._closing(upstream_writer):
                 first = await reader.readexactly(1)
                 if first == _TLS_GREETING:
                     upstream_writer.write(first)
@@ -127,6 +132,15 @@ class Wire:
                     return
                 while await self._exchange(first, reader, upstream_writer, upstream_reader, writer):
                     first = await reader.readexactly(1)
+
+    @contextlib.contextmanager
+    def _closing(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+        self._open.add(writer)
+        try:
+            yield
+        finally:
+            writer.close()
+            self._open.discard(writer)
 
     async def _exchange(
         self,
@@ -218,18 +232,9 @@ async def _splice(
     writer: asyncio.StreamWriter,
 ) -> None:
     there = asyncio.create_task(_pour(reader, upstream_writer))
-    try:
-        await _pour(upstream_reader, writer)
-    finally:
-        there.cancel()
-        await asyncio.gather(there, return_exceptions=True)
-
-
-@contextlib.asynccontextmanager
-async def _closing(writer: asyncio.StreamWriter) -> AsyncIterator[None]:
-    try:
-        yield
-    finally:
-        writer.close()
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
+    back = asyncio.create_task(_pour(upstream_reader, writer))
+    # Whichever side hangs up, the conversation is over: a greeting that is refused has nothing more to say.
+    await asyncio.wait({there, back}, return_when=asyncio.FIRST_COMPLETED)
+    for task in (there, back):
+        task.cancel()
+    await asyncio.gather(there, back, return_exceptions=True)

@@ -341,6 +341,20 @@ class TestDiscarding:
         with pytest.raises(UploadUnknownError):
             store.upload_offset("one")
 
+    @pytest.mark.parametrize("still_held", [True, False])
+    def test_nothing_of_a_discarded_upload_is_in_one_that_begins_under_its_id(
+        self, store: BlobStore, still_held: bool
+    ) -> None:
+        with held(store, begun(store, "one", CONTENT)) as upload:
+            if still_held:
+                store.discard_upload("one")
+            upload.write(memoryview(b"!"))
+        store.discard_upload("one")
+        with held(store, begun(store, "one", b"?" * (len(CONTENT) + 1))) as upload:
+            with pytest.raises(DigestMismatchError):
+                upload.commit(Digest.of(CONTENT + b"!"))
+            upload.commit(Digest.of(b"?" * (len(CONTENT) + 1)))
+
     def test_discarding_an_upload_leaves_blobs_alone(self, store: BlobStore) -> None:
         blob = pushed(store, "one", CONTENT)
         store.discard_upload("one")

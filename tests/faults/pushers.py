@@ -88,7 +88,7 @@ class Client:
         return self.demand(202, "POST", f"/v2/{repository}/blobs/uploads/")["Location"]
 
     def append(self, location: str, piece: bytes, offset: int) -> int:
-        """Send a piece; the new offset."""
+        """Send a piece; the new offset. The location is the same for the whole upload at this registry."""
         headers = {"Content-Range": f"{offset}-{offset + len(piece) - 1}"}
         return end_of(self.demand(202, "PATCH", location, piece, headers))
 

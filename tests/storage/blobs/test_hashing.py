@@ -59,13 +59,6 @@ class TestRunningHashes:
         assert fresh is not None
         assert fresh.digest() == Digest.of(b"", Algorithm.SHA512)
 
-    def test_a_forgotten_hash_is_gone(self) -> None:
-        waiting = RunningHashes()
-        waiting.keep("one", running(b"abc"))
-        waiting.forget("one")
-        waiting.forget("nobody")
-        assert waiting.take("one", Algorithm.SHA256, 3) is None
-
     def test_no_more_wait_than_the_limit_and_the_oldest_goes(self) -> None:
         waiting = RunningHashes(limit=2)
         for name in ("one", "two", "three"):

@@ -50,6 +50,8 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "manifests.parent": lambda: manifests.parent(NAME, Digest.of(IMAGE)),
     "manifests.referrers": lambda: manifests.referrers(NAME, Digest.of(IMAGE), None, "sha256:", 10),
     "manifests.referrers, filtered": lambda: manifests.referrers(NAME, Digest.of(IMAGE), "application/x", "", 10),
+    "manifests.referrer_sizes": lambda: manifests.referrer_sizes(NAME, Digest.of(IMAGE), None, "sha256:", 10),
+    "manifests.summary": lambda: manifests.summary(NAME, Digest.of(IMAGE)),
     "blobs.user": lambda: blobs.user(NAME, DIGEST),
     "tags.page": lambda: tags.page(NAME, "a", 10),
     "tags.move": lambda: tags.move(1, [], str(Digest.of(IMAGE))),
