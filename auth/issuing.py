@@ -78,6 +78,10 @@ class TokenService:
             raise Unauthorized("the refresh token is not valid")
         return Principal(Kind(found.kind), found.name, found.id)
 
+    async def forget_expired(self) -> None:
+        """Forget the refresh tokens that nobody can use any more."""
+        await self._database.write(signing_keys.forget_expired_refresh_tokens, durable=False)
+
     async def _granted(self, caller: Caller, wanted: Scope) -> Scope:
         if wanted.type == "registry" and wanted.name == "catalog":
             # The catalog shows only what its reader may pull, so asking for it needs no further right.

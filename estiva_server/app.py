@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
+from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
@@ -38,6 +39,8 @@ from storage.blobs.filesystem import FilesystemBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
 
 DATABASE_FILE = "estiva.db"
+KEYS_EVERY = 3600.0
+REFRESH_TOKENS_EVERY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +57,7 @@ class Parts:
     metrics: Metrics
     access_log: AccessLog | None
     observation: Observation
+    certificates: Certificates | None
 
 
 def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
@@ -82,7 +86,15 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
         observation=Observation(tallies, access_log),
+        certificates=build_certificates(settings),
     )
+
+
+def build_certificates(settings: Settings) -> Certificates | None:
+    """The server's certificate, where it has one. CertificateError."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Certificates(settings.tls_certificate, settings.tls_key)
 
 
 def create_app(parts: Parts) -> ASGIApp:
@@ -141,10 +153,15 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         parts.metrics.publish()
 
     purge = UploadPurge(parts.registry.uploading, parts.settings.upload_expiry)
+    await parts.security.keys.load()
     jobs = [
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
+        asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
+        asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]
+    if parts.certificates is not None:
+        jobs.append(asyncio.create_task(repeat(LOOK_EVERY, parts.certificates.renew)))
     try:
         yield
     finally:

@@ -14,7 +14,8 @@ import uvicorn
 from auth.htpasswd import HtpasswdError
 from auth.sealing import SealBrokenError
 from estiva.errors import RegistryError
-from estiva_server.app import DATABASE_FILE, Parts, build, create_app
+from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
+from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
 from estiva_server.first_start import ADMIN, Welcome, first_start
 from estiva_server.http import AnswerCache, ConnectionSettings, connection_class
@@ -58,11 +59,12 @@ def prepare(settings: Settings) -> Welcome:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
     except SealBrokenError:
         raise StartError("the master key is not the one that sealed what this data directory holds") from None
-    except (HtpasswdError, RegistryError, ValueError) as error:
+    except (CertificateError, HtpasswdError, RegistryError, ValueError) as error:
         raise StartError(str(error)) from None
 
 
 async def _let_somebody_in(settings: Settings) -> Welcome:
+    build_certificates(settings)  # refused here, once, and not by every worker
     database = SQLiteDatabase(settings.data / DATABASE_FILE)
     try:
         security = build_security(settings, database)
@@ -90,6 +92,9 @@ def work(settings: Settings, listener: socket.socket, shared_metrics: Path | Non
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
         backlog=BACKLOG,
     )
+    if parts.certificates is not None:
+        config.load()
+        config.ssl = parts.certificates.context
     DrainingServer(config, parts).run(sockets=[listener])
 
 

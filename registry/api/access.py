@@ -46,9 +46,10 @@ class Admission:
 
     async def require(self, caller: Caller, right: Right, name: RepositoryName, **context: str) -> Verdict:
         """Return where the caller may do that in the repository; Unauthorized or Denied otherwise."""
-        require_granted(caller, "repository", name.text, right.scope.value)
         verdict = await permits(self.access, caller, right.operation, self.access.repository_arn(name), **context)
+        # Policy first: whoever lacks the right is told so, instead of being sent for one token after the other.
         refuse(caller, verdict)
+        require_granted(caller, "repository", name.text, right.scope.value)
         return verdict
 
     async def may_by_policy(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
