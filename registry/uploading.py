@@ -146,8 +146,14 @@ class Uploading:
             raise BlobUploadUnknown(detail={"upload": key.id[:64]})
 
     async def _open(self, record: UploadRecord) -> Upload:
-        with _in_the_protocols_words():
-            return await self._blocking(self._blob_store.open_upload, record.id, record.algorithm)
+        opening = asyncio.ensure_future(self._blocking(self._blob_store.open_upload, record.id, record.algorithm))
+        try:
+            with _in_the_protocols_words():
+                return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on: what it opens for nobody has to be let go again.
+            opening.add_done_callback(_close_opened)
+            raise
 
     async def _commit(self, record: UploadRecord, upload: Upload, digest: Digest) -> None:
         try:
@@ -165,6 +171,11 @@ class Uploading:
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _close_opened(opening: asyncio.Future[Upload]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _require_order(upload: Upload, start: int | None) -> None:
