@@ -6,9 +6,10 @@ the time) are made each time.
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from auth.access import Caller, Verdict
+from auth.issuers import TrustedIssuers
 from auth.keys import SigningKeys
 from auth.policy import (
     Document,
@@ -36,12 +37,22 @@ Key = tuple[Principal, str, str]
 class Authority:
     """An `auth.access.Access` for one account. One per process."""
 
-    def __init__(self, database: Database, keys: SigningKeys, account: str, region: str) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: SigningKeys,
+        issuers: TrustedIssuers,
+        account: str,
+        region: str,
+        given: Mapping[str, tuple[str, ...]],
+    ) -> None:
         self.account = account
         self.region = region
         self._prefix = f"arn:aws:ecr:{region}:{account}:repository/"
-        self.trusted: dict[str, tuple[str, ...]] = {}
+        self.trusted: Mapping[str, tuple[str, ...]] = given
         """The policies, by name, of principals that are not stored: by what vouches for them."""
+        self._given = given
+        self._issuers = issuers
         self._database = database
         self._keys = keys
         self._version: int | None = None
@@ -83,6 +94,7 @@ class Authority:
         self._identity.clear()
         self._repository.clear()
         await self._keys.load()
+        self.trusted = {**self._given, **(await self._issuers.policies())}
         self._epoch = epoch
 
     async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:

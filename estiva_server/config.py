@@ -51,6 +51,9 @@ class Settings(BaseSettings):
     htpasswd_policies: list[str] = Field(
         ["AmazonEC2ContainerRegistryPowerUser"], description="The policies of every user of the htpasswd file."
     )
+    private_issuers: bool = Field(
+        False, description="Fetch keys of trusted issuers over plain HTTP and from private addresses too."
+    )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     upload_expiry: float = Field(86_400, gt=0, description="Seconds after which an unfinished, idle upload is purged.")

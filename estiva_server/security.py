@@ -9,6 +9,7 @@ from auth.credentials import HTPASSWD, Credentials
 from auth.gate import Gate
 from auth.htpasswd import Htpasswd
 from auth.identities import Identities
+from auth.issuers import TrustedIssuers
 from auth.issuing import TokenService
 from auth.keys import SigningKeys
 from auth.policies import Policies
@@ -35,6 +36,7 @@ class Security:
     credentials: Credentials
     gate: Gate
     identities: Identities
+    issuers: TrustedIssuers
     keys: SigningKeys
     policies: Policies
     threads: Threads
@@ -47,11 +49,11 @@ def build_security(settings: Settings, database: Database) -> Security:
     threads = Threads()
     tokens = Tokens(ISSUER, settings.token_service, settings.token_life)
     keys = SigningKeys(database, seal, tokens)
-    authority = Authority(database, keys, settings.account, settings.region)
     htpasswd = Htpasswd(settings.htpasswd) if settings.htpasswd else None
-    if htpasswd is not None:
-        authority.trusted[HTPASSWD] = tuple(settings.htpasswd_policies)
-    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd)
+    given = {HTPASSWD: tuple(settings.htpasswd_policies)} if htpasswd else {}
+    issuers = TrustedIssuers(database, threads, private=settings.private_issuers)
+    authority = Authority(database, keys, issuers, settings.account, settings.region, given)
+    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers)
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies))
     doorkeeper: Doorkeeper = _OpenDoor() if settings.open else gate
@@ -62,6 +64,7 @@ def build_security(settings: Settings, database: Database) -> Security:
         credentials=credentials,
         gate=gate,
         identities=Identities(database, seal, threads),
+        issuers=issuers,
         keys=keys,
         policies=Policies(database),
         threads=threads,

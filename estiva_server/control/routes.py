@@ -5,6 +5,7 @@ from starlette.routing import Route
 from auth.principals import Kind
 from estiva_server.control.audit import AuditAPI
 from estiva_server.control.groups import GroupsAPI
+from estiva_server.control.issuers import IssuersAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
@@ -20,5 +21,6 @@ def control_routes(security: Security, database: Database) -> list[Route]:
         *PrincipalsAPI(Kind.ROBOT, operating, security.identities, security.policies).routes(),
         *GroupsAPI(operating, security.identities, security.policies).routes(),
         *PoliciesAPI(operating, security.policies).routes(),
+        *IssuersAPI(operating, security.issuers).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]
