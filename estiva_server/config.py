@@ -8,6 +8,8 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "ESTIVA_"
+COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
+"""Variables of the commands that speak to a server; the server itself has nothing to do with them."""
 
 
 class ConfigurationError(Exception):
@@ -130,7 +132,7 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None, **
     """The settings in force. `flags` that are None were not given. ConfigurationError, also for unknown names."""
     if file is not None and not file.is_file():
         raise ConfigurationError(f"no configuration file {file}")
-    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables()
+    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables() - COMMANDS
     if unknown:
         raise ConfigurationError(f"unknown setting in the environment: {', '.join(sorted(unknown))}")
 
