@@ -45,7 +45,7 @@ test-real: setup-clients ## Run the tests with real clients: docker, podman, bui
 
 .PHONY: conformance
 conformance: setup ## Run the official OCI conformance suite against a registry started for it
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python scripts/conformance $(ARGS)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python scripts/conformance.py $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure, side by side with other registries (figures, not pass or fail)

@@ -24,8 +24,9 @@ from estiva_server.logs import configure
 from estiva_server.security import build_security
 from estiva_server.workers import supervise
 from registry.api.faults import envelope
+from storage.blobs.filesystem import FilesystemBlobStore
 from storage.durable import make_directory
-from storage.metadata.migrations import migrate
+from storage.metadata.migrations import MigrationError, migrate
 from storage.metadata.sqlite import SQLiteDatabase
 
 BACKLOG = 2048
@@ -53,10 +54,13 @@ def prepare(settings: Settings) -> Welcome:
     """Make the data directory what this version expects, and let somebody in. StartError."""
     try:
         make_directory(settings.data.absolute())
+        FilesystemBlobStore(settings.data).probe()
         migrate(settings.data / DATABASE_FILE)
         return asyncio.run(_let_somebody_in(settings))
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
+    except MigrationError as error:
+        raise StartError(f"cannot use database {settings.data / DATABASE_FILE}: {error}") from error
     except SealBrokenError:
         raise StartError("the master key is not the one that sealed what this data directory holds") from None
     except (CertificateError, HtpasswdError, RegistryError, ValueError) as error:

@@ -24,7 +24,7 @@ def supervise(
     """Keep `count` processes of `work(*arguments)` running until SIGTERM or SIGINT, then end them and return.
 
     The first signal calls `on_end` and is passed on as SIGTERM, so workers drain; so is every further one, which
-    ends them at once.
+    ends them at once. Either within a fraction of a second.
     """
     _Workers(count, work, arguments, on_end).run()
 
@@ -40,15 +40,17 @@ class _Workers:
         # Spawned, not forked: a worker inherits no threads, locks or database connections.
         self._context = multiprocessing.get_context("spawn")
         self._processes: dict[BaseProcess, float] = {}
-        self._ending = False
+        self._asked_to_end = 0
+        self._passed_on = 0
 
     def run(self) -> None:
-        previous = {number: signal.signal(number, self._pass_on) for number in (signal.SIGTERM, signal.SIGINT)}
+        previous = {number: signal.signal(number, self._note) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             for _ in range(self._count):
                 self._start()
             while self._processes:
                 time.sleep(LOOK_EVERY)
+                self._pass_on()
                 self._look()
         finally:
             for number, handler in previous.items():
@@ -64,17 +66,23 @@ class _Workers:
             if process.is_alive():
                 continue
             del self._processes[process]
-            if self._ending:
+            if self._asked_to_end:
                 continue
             logger.error("worker %s ended with status %s; starting another", process.pid, process.exitcode)
             if time.monotonic() - started < SHORTEST_LIFE:
                 time.sleep(1)
             self._start()
 
-    def _pass_on(self, number: int, frame: FrameType | None) -> None:
-        if not self._ending:
-            self._ending = True
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        # Only noted here: in a signal's handler a worker may be half started, and would never hear of the end.
+        self._asked_to_end += 1
+
+    def _pass_on(self) -> None:
+        if self._passed_on == self._asked_to_end:
+            return
+        if not self._passed_on:
             self._on_end()
+        self._passed_on += 1
         for process in self._processes:
             if process.is_alive():
                 process.terminate()

@@ -22,6 +22,8 @@ class Pushing:
     def __init__(self, database: Database, threads: Executor) -> None:
         self._database = database
         self._threads = threads
+        # Reading is the interpreter's own work: two at once would each take twice as long, and twice the memory.
+        self._reading = asyncio.Lock()
 
     async def manifest(
         self, name: RepositoryName, reference: Reference, tags: Sequence[Tag], content_type: str, payload: bytes
@@ -35,7 +37,8 @@ class Pushing:
             digest, manifest = _read(reference, content_type, payload)
         else:
             loop = asyncio.get_running_loop()
-            digest, manifest = await loop.run_in_executor(self._threads, _read, reference, content_type, payload)
+            async with self._reading:
+                digest, manifest = await loop.run_in_executor(self._threads, _read, reference, content_type, payload)
         all_tags = tuple(dict.fromkeys((*_own_tag(reference), *tags)))
         stored = StoredManifest(digest, manifest.media_type, payload)
         try:

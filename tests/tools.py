@@ -68,10 +68,14 @@ def _account(words: Sequence[str], end: str, stdout: bytes | None, stderr: bytes
 def running(
     command: Sequence[str | Path], log: Path, *, environment: Mapping[str, str] | None = None, patience: float = 20
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program in the background, its output in `log`; on the way out SIGTERM, after `patience` SIGKILL."""
+    """Run a program in the background, its output in `log`; on the way out SIGTERM, after `patience` SIGKILL.
+
+    It gets SIGTERM too when the tests themselves are killed (Linux only), so that nothing is left behind.
+    """
+    leash = ["setpriv", "--pdeathsig", "TERM", "--"] if shutil.which("setpriv") else []
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [str(word) for word in command],
+            [*leash, *(str(word) for word in command)],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,

@@ -12,7 +12,7 @@ from estiva.errors import ManifestInvalid
 
 MAX_DEPTH = 32
 MAX_DESCRIPTORS = 10_000
-MAX_CONTAINERS = 200_000
+MAX_CONTAINERS = 100_000
 # A string that does not end takes the rest with it, and nothing is tried twice: the time is linear whatever comes.
 _STRING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
 _BRACKET = re.compile(rb"[{}\[\]]")
@@ -38,7 +38,7 @@ class Manifest:
 def parse_manifest(payload: bytes, content_type: str) -> Manifest:
     """The manifest in these bytes, pushed under this Content-Type; ManifestInvalid where it is none.
 
-    Refused are: JSON with duplicate keys, with text that is no Unicode, beyond 32 levels, 200,000 objects and
+    Refused are: JSON with duplicate keys, with text that is no Unicode, beyond 32 levels, 100,000 objects and
     arrays or 10,000 descriptors; a `mediaType` member other than the Content-Type; a document that is an image and
     an index at once (CVE-2021-41190); schema 1.
     """

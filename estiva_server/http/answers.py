@@ -154,6 +154,27 @@ class AnswerCache:
             self._answers[key] = answer
 
 
+class Remembering:
+    """`Remember` for one request. It does not refer to the request's scope, which refers to it."""
+
+    __slots__ = ("_answers", "_headers", "_target")
+
+    def __init__(self, answers: AnswerCache, target: bytes, headers: Headers) -> None:
+        self._answers = answers
+        self._target = target
+        self._headers = headers
+
+    def __call__(
+        self, version: int, status: int, headers: Headers, body: bytes | FileBody, *, expires: float = math.inf
+    ) -> None:
+        """See `Remember`."""
+        authorization = [value for name, value in self._headers if name == b"authorization"]
+        if len(authorization) > 1:
+            return
+        answer = Answer(version, status, headers, body, expires)
+        self._answers.put(self._target, authorization[0] if authorization else b"", answer)
+
+
 def _head(status: int, headers: Headers, length: int) -> bytes:
     """Status line and fields up to where the per-response ones follow."""
     try:

@@ -221,8 +221,9 @@ class Connection(HttpToolsProtocol):
     def _resume(self) -> None:
         """Go on with what came after the request that has been answered."""
         self.flow.resume_reading()
-        rest, self._rest = self._rest, b""
-        self._take(rest)
+        if self._rest:
+            rest, self._rest = self._rest, b""
+            self._take(rest)
 
     def _close(self) -> None:
         """Close, but let a client that is still sending read the response first."""

@@ -1,7 +1,6 @@
 """One request and its response between connection and application: uvicorn's cycle, with extensions."""
 
 import asyncio
-import math
 import os
 import urllib.parse
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +12,7 @@ from registry.api.body import EXTENSION as BODY_EXTENSION
 from registry.api.body import Write
 
 from .answers import EXTENSION as ANSWER_EXTENSION
-from .answers import Answer, FileBody, Headers
+from .answers import Remembering
 from .heads import RequestHead
 
 if TYPE_CHECKING:
@@ -53,23 +52,13 @@ class Exchange(RequestResponseCycle):
         offered: dict[str, Any] = {}
         prefix = self.connection.shared.settings.answer_prefix
         if self.scope["method"] in ("GET", "HEAD") and self.target.startswith(prefix):
-            offered[ANSWER_EXTENSION] = self.remember
+            offered[ANSWER_EXTENSION] = Remembering(self.connection.shared.answers, self.target, self.scope["headers"])
         if self.connection.offers_sendfile:
             offered[_ZERO_COPY] = {}
             offered[_PATH_SEND] = {}
         if pours:
             offered[BODY_EXTENSION] = self.pour
         cast(dict[str, Any], self.scope)["extensions"] = offered
-
-    def remember(
-        self, version: int, status: int, headers: Headers, body: bytes | FileBody, *, expires: float = math.inf
-    ) -> None:
-        """The extension `estiva.answer`, see `answers.Remember`."""
-        authorization = [value for name, value in self.scope["headers"] if name == b"authorization"]
-        if len(authorization) > 1:
-            return
-        answer = Answer(version, status, headers, body, expires)
-        self.connection.shared.answers.put(self.target, authorization[0] if authorization else b"", answer)
 
     async def pour(self, write: Write, limit: int | None = None) -> int:
         """The extension `estiva.body`, see `registry.api.body.PourBody`."""

@@ -1,7 +1,5 @@
 """Header sections: collected up to their end within limits, then read by llhttp."""
 
-from dataclasses import dataclass
-
 import httptools
 
 from .framing import ChunkedFraming, Framing, LengthFraming
@@ -9,6 +7,7 @@ from .refusals import Refusal
 from .settings import ConnectionSettings
 
 _END = b"\r\n\r\n"
+_SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _LONGEST_REST_OF_LINE = 64  # a request line is the target, a method and a version
 
 
@@ -27,6 +26,8 @@ class HeadReader:
 
     def take(self, data: bytes) -> tuple[bytes, bytes] | None:
         """The header section and what follows it, once it is complete. Raises Refusal when it is too large."""
+        if not self._collected and 0 < data.find(_END) == len(data) - len(_END) <= self._longest_line:
+            return data, b""  # what most clients send
         searched = max(0, len(self._collected) - len(_END) + 1)
         data = self._collected + data if self._collected else data.lstrip(b"\r\n")  # RFC 9112, 2.2
         end = data.find(_END, searched)
@@ -48,77 +49,79 @@ class HeadReader:
             raise Refusal(431, "the header section is too large")
 
 
-@dataclass(slots=True)
 class RequestHead:
-    """A request's line and fields, and how its body is framed."""
+    """A request's line and fields, and how its body is framed. llhttp's callbacks fill it in."""
 
-    method: str
-    target: bytes
-    path: bytes
-    query: bytes
-    version: str
-    headers: list[tuple[bytes, bytes]]
-    keep_alive: bool
-    expects_continue: bool
+    __slots__ = (
+        "complete",
+        "expects_continue",
+        "framing",
+        "headers",
+        "keep_alive",
+        "messages",
+        "method",
+        "parser",
+        "path",
+        "query",
+        "target",
+        "version",
+    )
+
     framing: Framing
 
-
-class _Callbacks:
-    """What llhttp found."""
-
     def __init__(self) -> None:
-        self.target = b""
+        self.method = ""
+        self.target = self.path = self.query = b""
+        self.version = ""
         self.headers: list[tuple[bytes, bytes]] = []
-        self.complete = False
+        self.keep_alive = self.expects_continue = self.complete = False
         self.messages = 0
-        self.keep_alive = False
         self.parser: httptools.HttpRequestParser | None = None
 
     def on_message_begin(self) -> None:
+        """llhttp's callback."""
         self.messages += 1
 
     def on_url(self, url: bytes) -> None:
+        """llhttp's callback."""
         self.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """llhttp's callback."""
         self.headers.append((name.lower(), value.rstrip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        assert self.parser is not None
+        """llhttp's callback."""
+        parser = self.parser
+        assert parser is not None
+        self.method = parser.get_method().decode("ascii")
+        self.version = parser.get_http_version()
+        self.keep_alive = self.version == "1.1" and parser.should_keep_alive()
         self.complete = True
-        self.keep_alive = self.parser.should_keep_alive()
 
 
 def parse_head(data: bytes) -> RequestHead:
     """Read one whole header section. Raises Refusal when it is malformed or ambiguous."""
-    found = _Callbacks()
-    parser = found.parser = httptools.HttpRequestParser(found)
+    head = RequestHead()
+    head.parser = httptools.HttpRequestParser(head)
     try:
-        parser.feed_data(data)
+        head.parser.feed_data(data)
     except httptools.HttpParserUpgrade:
         pass  # an offer to upgrade may be ignored (RFC 9110, 7.8)
     except httptools.HttpParserError as error:
         raise Refusal(400, "malformed HTTP request") from error
     finally:
-        found.parser = None
-    if not found.complete or found.messages != 1:
+        head.parser = None  # which refers back to the head
+    if not head.complete or head.messages != 1:
         raise Refusal(400, "malformed HTTP request")
-    version = parser.get_http_version()
-    if version not in ("1.0", "1.1"):
+    if head.version not in ("1.0", "1.1"):
         raise Refusal(505, "only HTTP/1.1 is spoken here")
-    path, query = _split_target(found.target)
-    fields = _single_fields(found.headers, version)
-    return RequestHead(
-        method=parser.get_method().decode("ascii"),
-        target=found.target,
-        path=path,
-        query=query,
-        version=version,
-        headers=found.headers,
-        keep_alive=version == "1.1" and found.keep_alive,
-        expects_continue=version == "1.1" and fields.get(b"expect", b"").lower() == b"100-continue",
-        framing=_framing(fields, version),
-    )
+    head.path, head.query = _split_target(head.target)
+    fields = _single_fields(head.headers, head.version)
+    if b"expect" in fields:
+        head.expects_continue = head.version == "1.1" and fields[b"expect"].lower() == b"100-continue"
+    head.framing = _framing(fields, head.version)
+    return head
 
 
 def _split_target(target: bytes) -> tuple[bytes, bytes]:
@@ -135,7 +138,7 @@ def _single_fields(headers: list[tuple[bytes, bytes]], version: str) -> dict[byt
     """The fields that say how to read the request: each once at most, and Host once (RFC 9112, 3.2)."""
     found: dict[bytes, bytes] = {}
     for name, value in headers:
-        if name in (b"host", b"content-length", b"transfer-encoding", b"expect"):
+        if name in _SINGLE:
             if name in found:
                 raise Refusal(400, f"more than one {name.decode()} field")
             found[name] = value

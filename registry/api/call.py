@@ -1,5 +1,6 @@
 """One request of the API, parsed: what an endpoint gets to see."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,13 +10,15 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 from auth.access import Action, Caller
-from estiva.errors import NameInvalid, RequestInvalid, SizeInvalid
+from estiva.errors import BodyTimeout, NameInvalid, RequestInvalid, SizeInvalid
 from estiva.reference import RepositoryName
 from registry.api.access import Admission, asked_scope
 from registry.api.body import ClientDisconnected, pour_body
 from registry.api.rights import MOUNT_FROM, Right
+from registry.api.room import Place
 
 MAX_QUERY_VALUES = 1000
+READ_SECONDS = 60.0
 API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 """The header that every response of the API carries."""
 
@@ -27,6 +30,7 @@ class Call:
     scope: Scope
     receive: Receive
     admission: Admission
+    place: Place
     path: Mapping[str, str]
     caller: Caller
     version: int | None = None
@@ -118,9 +122,20 @@ class Call:
         return await pour_body(self.scope, self.receive, write, None)
 
     async def read(self, limit: int) -> bytes | None:
-        """The body, None where it is longer than `limit`: then no more than one piece beyond that was read."""
+        """The body, None where it is longer than `limit`: then no more than one piece beyond that was read.
+
+        Unavailable where other requests hold all the memory there is for bodies, BodyTimeout after READ_SECONDS: a
+        body that is held must not be one that never ends.
+        """
         if (self.content_length or 0) > limit:
             return None
+        try:
+            async with asyncio.timeout(READ_SECONDS):
+                return await self._read(limit)
+        except TimeoutError:
+            raise BodyTimeout from None
+
+    async def _read(self, limit: int) -> bytes | None:
         body = bytearray()
         while True:
             message = await self.receive()
@@ -129,5 +144,6 @@ class Call:
             body += message.get("body", b"")
             if len(body) > limit:
                 return None
+            self.place.hold(len(body))
             if not message.get("more_body", False):
                 return bytes(body)

@@ -36,6 +36,7 @@ from registry.api.rights import (
     START_UPLOAD,
     Right,
 )
+from registry.api.room import Room
 
 NOBODY = Caller(ANONYMOUS)
 
@@ -84,6 +85,7 @@ class RegistryAPI:
     def __init__(self, registry: Registry, admission: Admission) -> None:
         self._registry = registry
         self._admission = admission
+        self._room = Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
@@ -103,7 +105,8 @@ class RegistryAPI:
             raise Unsupported(headers={"Allow": ", ".join(sorted(route.methods))})
         endpoint, right = route.methods[scope["method"]]
         # The version is older than every fact and every right that the answer will rest on.
-        call = Call(scope, receive, self._admission, path, NOBODY, self._registry.pulling.version())
+        version = self._registry.pulling.version()
+        call = Call(scope, receive, self._admission, self._room.enter(), path, NOBODY, version)
         if "name" in path:
             call.name = RepositoryName.parse(path["name"])
         try:
@@ -114,6 +117,8 @@ class RegistryAPI:
         except Unauthorized as error:
             error.headers["WWW-Authenticate"] = self._admission.challenge(scope, error, call.scopes(right))
             raise
+        finally:
+            call.place.leave()
 
 
 def _tag_context(path: Mapping[str, str]) -> dict[str, str]:

@@ -8,9 +8,10 @@ from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.errors import ManifestBlobUnknown
 from estiva.manifest import Manifest
+from estiva.mediatypes import OCI_INDEX
 from estiva.reference import Reference, RepositoryName, Tag
 from storage.metadata import repositories, tags
-from storage.metadata.database import Statement, Work
+from storage.metadata.database import Rows, Statement, Work
 
 BY_DIGEST = """
 SELECT manifests.digest, manifests.media_type, manifests.payload FROM repositories
@@ -50,24 +51,29 @@ PARENT = """
 SELECT parent_digest FROM manifest_children
 WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND child_digest = :digest LIMIT 1
 """
-REFERRERS = """
-SELECT media_type, digest, size, artifact_type, annotations FROM manifests
-WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND subject = :subject AND digest > :last
-AND (:artifact_type IS NULL OR artifact_type = :artifact_type)
-ORDER BY digest LIMIT :limit
+# What a list of referrers shows, and before that how long it would be: annotations may be as long as a manifest.
+SHOWN = "manifests.media_type, manifests.digest, manifests.size, manifests.artifact_type, manifests.annotations"
+LENGTHS = "manifests.digest, CASE WHEN manifests.annotations IS NULL THEN 0 ELSE manifests.size END"
+OF_SUBJECT = """
+FROM manifests
+WHERE manifests.repository_id = (SELECT id FROM repositories WHERE name = :name) AND manifests.subject = :subject
+AND manifests.digest > :last AND (:artifact_type IS NULL OR manifests.artifact_type = :artifact_type)
+ORDER BY manifests.digest LIMIT :limit
 """
-
-REFERRER_SIZES = """
-SELECT digest, CASE WHEN annotations IS NULL THEN 0 ELSE size END FROM manifests
-WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND subject = :subject AND digest > :last
-AND (:artifact_type IS NULL OR artifact_type = :artifact_type)
-ORDER BY digest LIMIT :limit
+OF_TAG = """
+FROM tags
+JOIN manifests AS list ON list.repository_id = tags.repository_id AND list.digest = tags.digest
+JOIN manifest_children ON manifest_children.repository_id = list.repository_id
+AND manifest_children.parent_digest = list.digest
+JOIN manifests ON manifests.repository_id = manifest_children.repository_id
+AND manifests.digest = manifest_children.child_digest
+WHERE tags.repository_id = (SELECT id FROM repositories WHERE name = :name) AND tags.name = :tag
+AND list.media_type = :media_type AND manifest_children.child_digest > :last
+AND (:artifact_type IS NULL OR manifests.artifact_type = :artifact_type)
+ORDER BY manifest_children.child_digest LIMIT :limit
 """
-SUMMARY = """
-SELECT manifests.size, manifests.artifact_type FROM repositories
-JOIN manifests ON manifests.repository_id = repositories.id
-WHERE repositories.name = :name AND manifests.digest = :digest
-"""
+REFERRERS, REFERRER_LENGTHS = f"SELECT {SHOWN} {OF_SUBJECT}", f"SELECT {LENGTHS} {OF_SUBJECT}"
+LISTED, LISTED_LENGTHS = f"SELECT {SHOWN} {OF_TAG}", f"SELECT {LENGTHS} {OF_TAG}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,42 +132,45 @@ def referrers(
     name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
 ) -> Work[list[Descriptor]]:
     """Manifests whose subject that is, at most `limit` after digest `last`, as a referrers list shows them."""
-    rows = yield Statement(
-        REFERRERS,
-        {
-            "name": name.text,
-            "subject": str(subject),
-            "artifact_type": artifact_type,
-            "last": last,
-            "limit": limit,
-        },
-    )
+    rows = yield Statement(REFERRERS, {"subject": str(subject), **_page_of(name, artifact_type, last, limit)})
+    return _shown(rows)
+
+
+def referrer_lengths(
+    name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
+) -> Work[dict[str, int]]:
+    """The digests that `referrers` gives for the same values, each with about how long its annotations are."""
+    rows = yield Statement(REFERRER_LENGTHS, {"subject": str(subject), **_page_of(name, artifact_type, last, limit)})
+    return dict((digest, length) for digest, length in rows)
+
+
+def listed(name: RepositoryName, tag: Tag, artifact_type: str | None, last: str, limit: int) -> Work[list[Descriptor]]:
+    """What the OCI index of that tag lists, as `referrers` would show it; no index, no manifests."""
+    values = {"tag": tag.text, "media_type": OCI_INDEX, **_page_of(name, artifact_type, last, limit)}
+    return _shown((yield Statement(LISTED, values)))
+
+
+def listed_lengths(
+    name: RepositoryName, tag: Tag, artifact_type: str | None, last: str, limit: int
+) -> Work[dict[str, int]]:
+    """The digests that `listed` gives for the same values, each with about how long its annotations are."""
+    values = {"tag": tag.text, "media_type": OCI_INDEX, **_page_of(name, artifact_type, last, limit)}
+    return dict((digest, length) for digest, length in (yield Statement(LISTED_LENGTHS, values)))
+
+
+def _page_of(name: RepositoryName, artifact_type: str | None, last: str, limit: int) -> dict[str, object]:
+    return {"name": name.text, "artifact_type": artifact_type, "last": last, "limit": limit}
+
+
+def _shown(rows: Rows) -> list[Descriptor]:
     return [
         Descriptor(media_type, Digest.parse(digest), size, kind, json.loads(annotations or "{}"))
         for media_type, digest, size, kind, annotations in rows
     ]
 
 
-def referrer_sizes(
-    name: RepositoryName, subject: Digest, artifact_type: str | None, last: str, limit: int
-) -> Work[list[tuple[str, int]]]:
-    """The digests that `referrers` gives for the same values, each with about how long its annotations are."""
-    rows = yield Statement(
-        REFERRER_SIZES,
-        {"name": name.text, "subject": str(subject), "artifact_type": artifact_type, "last": last, "limit": limit},
-    )
-    return [(digest, size) for digest, size in rows]
-
-
-def summary(name: RepositoryName, digest: Digest) -> Work[tuple[int, str | None] | None]:
-    """The manifest's length and artifact type, None where there is no such manifest; its bytes are not read."""
-    rows = yield Statement(SUMMARY, {"name": name.text, "digest": str(digest)})
-    return (rows[0][0], rows[0][1]) if rows else None
-
-
 def _columns(manifest: Manifest, stored: StoredManifest) -> dict[str, object]:
-    # Annotations are only ever asked for in a list of referrers.
-    annotations = json.dumps(dict(manifest.annotations)) if manifest.subject and manifest.annotations else None
+    annotations = json.dumps(dict(manifest.annotations)) if manifest.annotations else None
     return {
         "media_type": stored.media_type,
         "artifact_type": manifest.artifact_type,

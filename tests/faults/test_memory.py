@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import json
 import resource
 import tempfile
 import threading
@@ -12,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from estiva import mediatypes
 from tests.faults.observed import forget_peak, peak, resident
 from tests.hostile.conversation import Conversation, ask, raw
-from tests.hostile.world import begin_upload
+from tests.hostile.world import World, begin_upload, image
 from tests.serving import Registry, registry_running
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
@@ -36,15 +38,15 @@ def registry() -> Iterator[Registry]:
 
 
 @contextlib.contextmanager
-def growing_little(registry: Registry) -> Iterator[None]:
-    """Nothing where the process never takes MOST_GROWTH more than it did in the beginning."""
+def growing_little(registry: Registry, most: int = MOST_GROWTH) -> Iterator[None]:
+    """Nothing where the process never takes so much more than it did in the beginning."""
     pid = registry.process.pid
     forget_peak(pid)
     before = resident(pid)
     yield
     growth = peak(pid) - before
     print(f"resident {before // MIB} MiB, grew by {growth / MIB:.1f} MiB at most")  # noqa: T201 - seen with -s
-    assert growth < MOST_GROWTH
+    assert growth < most
 
 
 def blocks(salt: bytes) -> Iterator[bytes]:
@@ -133,6 +135,28 @@ def test_five_gigabytes_are_pushed_whole_and_pulled_in_bounded_memory(registry: 
 def test_five_gigabytes_are_pushed_as_docker_does_in_bounded_memory(registry: Registry) -> None:
     with growing_little(registry):
         assert push_as_docker_does(registry.port, "chunked", b"chunked") == 201
+
+
+def test_a_hundred_manifests_made_to_take_memory_take_little_and_delay_nobody(registry: Registry) -> None:
+    world = World.pushed(registry.port, "manifests")
+    members = b",".join(b'{"a%d":[%d]}' % (number, number) for number in range(49_000))
+    payload = json.dumps(image())[:-1].encode() + b',"x":[' + members + b"]}"
+    payload += b" " * (4 * MIB - len(payload))
+    assert world.put(payload) == 201
+    fields = f"Content-Type: {mediatypes.OCI_MANIFEST}\r\nContent-Length: {len(payload)}"
+    head = f"PUT /v2/manifests/manifests/x HTTP/1.1\r\nHost: registry.example\r\n{fields}\r\n\r\n".encode()
+    with contextlib.ExitStack() as stack:
+        pushers = [stack.enter_context(Conversation(registry.port, timeout=120)) for _ in range(100)]
+        with growing_little(registry, 256 * MIB):
+            for pusher in pushers:
+                pusher.say(head + payload[:-1])
+            for pusher in pushers:
+                pusher.say(payload[-1:])
+            begun = time.monotonic()
+            assert ask(registry.port, "GET", "/v2/").status == 200
+            assert time.monotonic() - begun < 2
+            answers = [pusher.answer() for pusher in pushers]
+    assert {answer.status for answer in answers if answer is not None} == {201, 503}
 
 
 async def pull_once(port: int, target: str, content: bytes) -> float:

@@ -78,7 +78,8 @@ def test_control_a_store_that_syncs_nothing_loses_what_it_acknowledged(volatile:
     keys = acknowledged_before_power_loss(volatile, synced="nothing")
     assert len(keys) >= 20
     store = FilesystemBlobStore(volatile.path)
-    assert [key for key in keys if is_whole(store, key)] == []
+    # Some may be there: nobody forbids the kernel to write early.
+    assert [key for key in keys if not is_whole(store, key)] != []
 
 
 def test_control_a_store_that_syncs_no_directory_loses_the_name(volatile: Disk) -> None:

@@ -1,5 +1,6 @@
 """Manifests made to break what reads them."""
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -85,6 +86,30 @@ def test_nothing_of_a_manifest_that_breaks_off_is_kept(world: World) -> None:
     with Conversation(world.port) as conversation:
         conversation.say(head(world, f"Content-Length: {len(world.manifest)}") + world.manifest[:-1])
     assert ask(world.port, "GET", f"/v2/{world.name}/manifests/large").status == 404
+
+
+def test_large_manifests_that_are_never_finished_take_no_more_than_their_share(
+    world: World, civility: Civility
+) -> None:
+    payload = padded(LIMIT)
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(Conversation(world.port)) for _ in range(40)]
+        for conversation in held:
+            conversation.say(head(world, f"Content-Length: {LIMIT}") + payload[:-1])
+        assert push(world, padded(60_000)).status == 201
+        assert ask(world.port, "GET", "/v2/").status == 200
+        for conversation in held:
+            conversation.say(payload[-1:])
+        answers = [conversation.answer() for conversation in held]
+    statuses = [answer.status for answer in answers if answer is not None]
+    assert len(statuses) == 40
+    assert statuses.count(503) >= 5
+    assert statuses.count(201) == 40 - statuses.count(503)
+    for answer in answers:
+        if answer is not None and answer.status == 503:
+            assert (code_of(answer), answer.field("retry-after")) == ("UNAVAILABLE", "2")
+            civility.require(answer, api=True, may_be=(503,))
+    assert push(world, payload).status == 201
 
 
 def nested(levels: int) -> bytes:
@@ -215,3 +240,15 @@ def test_an_index_that_lists_one_large_manifest_ten_thousand_times_costs_it_once
     assert entry["digest"] == digest_of(large)
     assert entry["artifactType"] == mediatypes.OCI_EMPTY
     assert len(entry["annotations"]["padding"]) > LIMIT - 1000
+
+
+def test_an_index_of_ten_thousand_absent_manifests_does_not_keep_the_registry_busy(world: World) -> None:
+    absent = [{**descriptor(b"%d" % number), "urls": ["https://example.com"]} for number in range(10_000)]
+    index = {"schemaVersion": 2, "mediaType": mediatypes.OCI_INDEX, "manifests": absent}
+    tag = world.manifest_digest.replace(":", "-")
+    assert push(world, json.dumps(index).encode(), mediatypes.OCI_INDEX, tag).status == 201
+    begun = time.monotonic()
+    for _ in range(20):
+        referrers = ask(world.port, "GET", f"/v2/{world.name}/referrers/{world.manifest_digest}")
+        assert json.loads(referrers.body)["manifests"] == []
+    assert time.monotonic() - begun < 2

@@ -4,19 +4,32 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import Connection
+from sqlalchemy.exc import DBAPIError
 
 HEAD = "0002"
 
 
+class MigrationError(Exception):
+    """The database can't be brought to this version's schema; the text is one line that says why."""
+
+
 def migrate(path: Path) -> None:
-    """Upgrade the SQLite database at `path`, creating it where there is none. One process at a time does this."""
+    """Upgrade the SQLite database at `path`, creating it where there is none. One process at a time does this.
+
+    MigrationError, which leaves the database as it was.
+    """
     engine = create_engine(URL.create("sqlite", database=str(path)))
     try:
         with engine.connect() as connection:
             upgrade(connection)
             connection.commit()
+    except DBAPIError as error:
+        raise MigrationError(str(error.orig)) from error
+    except CommandError as error:  # a revision that this version has never heard of
+        raise MigrationError(f"its schema is of another version: {error}") from error
     finally:
         engine.dispose()
 

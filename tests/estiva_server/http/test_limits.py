@@ -98,6 +98,15 @@ def test_an_unusual_but_good_request_is_served_and_the_connection_goes_on(serve:
             assert client.response().body == b"hello"
 
 
+def test_empty_lines_before_a_request_are_ignored(serve: Serve) -> None:
+    with serve(hello).client() as client:
+        for _ in range(3):
+            client.send(b"\r\n\r\n")
+            time.sleep(0.05)
+        client.send(GET + b"\r\n")
+        assert client.response().body == b"hello"
+
+
 def test_http_1_0_is_served_and_closed(serve: Serve) -> None:
     with serve(hello).client() as client:
         client.send(b"GET / HTTP/1.0\r\n\r\n")
