@@ -143,7 +143,8 @@ async def _refuse(request: Request, error: Exception) -> Response:
     if isinstance(error, Unauthorized):
         error.headers.setdefault("WWW-Authenticate", 'Basic realm="estiva"')
     if isinstance(error, HTTPException):
-        error = {404: NotFound(), 405: Unsupported()}.get(error.status_code, RequestInvalid(error.detail))
+        kinds = {404: NotFound(), 405: Unsupported(headers=error.headers)}
+        error = kinds.get(error.status_code, RequestInvalid(error.detail))
     return response_to(error)
 
 

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import structlog
 
+logger = logging.getLogger("estiva.access")
+
 FLUSH_EVERY = 0.2
 FLUSH_BYTES = 64 * 1024
 
@@ -94,6 +96,9 @@ class AccessLog:
                 data = data[os.write(self._descriptor, data) :]
             except BrokenPipeError:
                 return  # nobody reads the log any more
+            except OSError as error:  # a full disk: requests go on without their lines
+                logger.warning("lines of the access log are lost: %s", error.strerror)
+                return
 
 
 class _Clock:

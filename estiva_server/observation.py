@@ -85,7 +85,7 @@ class ObservedApp:
 class _Request:
     """A request on its way: what is sent in answer passes through here."""
 
-    __slots__ = ("_send", "id", "sent", "started", "status")
+    __slots__ = ("_bodiless", "_send", "id", "sent", "started", "status")
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         scope.setdefault("state", {})["request_id"] = request_id
@@ -93,12 +93,13 @@ class _Request:
         self.status = 0
         self.sent = 0
         self.started = monotonic()
+        self._bodiless = scope["method"] == "HEAD"  # endpoints answer it like GET; the server leaves the body out
         self._send = send
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
-        elif message["type"] in _SENDING:
+        elif message["type"] in _SENDING and not self._bodiless:
             self.sent += message.get("count") or len(message.get("body", b""))
         await self._send(message)

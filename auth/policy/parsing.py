@@ -97,7 +97,6 @@ def _actions(value: Mapping[str, Any]) -> Clause:
         for action in actions:
             if not _ACTION.fullmatch(action):
                 raise InvalidPolicyError(f"{quoted(action)} is not an action such as ecr:BatchGetImage or *")
-        # The service's name never holds a wildcard of its own, so `*:x` is all that could cross the colon.
         return Clause(Texts.parse(actions, ignore_case=True), member == "NotAction")
 
 
@@ -201,7 +200,6 @@ def _scalars(value: Any) -> list[str]:
 
 def _json(text: str) -> Any:
     try:
-        text.encode()
         value = json.loads(
             text,
             object_pairs_hook=_object_without_duplicates,

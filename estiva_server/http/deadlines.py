@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from .phases import AWAITING, Phase
 from .refusals import Refusal
+from .resetting import reset
 from .settings import ConnectionSettings
 from .watches import RateWatch, StallWatch
 
@@ -25,11 +26,11 @@ class Deadlines:
         """Act on the limits that have passed at `now`."""
         connection = self._connection
         if self._buffer.stalled(connection.transport.get_write_buffer_size(), now):
-            connection.transport.abort()
+            reset(connection.transport)
         elif connection.transport.is_closing():
             return
         elif connection.outlet.stalled(now, self._settings.stall_timeout):
-            connection.outlet.cancel(TimeoutError("the client takes nothing"))
+            reset(connection.transport)
         elif connection.phase is Phase.BODY:
             self._sweep_body(now)
         elif connection.phase in AWAITING:

@@ -5,6 +5,7 @@ Writes that arrive while a commit waits for the disk share the next one: one fsy
 """
 
 import asyncio
+import logging
 import sqlite3
 import threading
 import time
@@ -17,6 +18,8 @@ from estiva.errors import RegistryError, StorageFull, Unavailable
 from storage.metadata.database import ConstraintError, Rows, Statement, Work
 
 T = TypeVar("T")
+
+logger = logging.getLogger("estiva.metadata")
 
 BUSY_TIMEOUT = 5.0
 LARGEST_GROUP = 100
@@ -52,8 +55,10 @@ class SQLiteDatabase:
     """A `Database` in one file, shared safely by any number of processes of one machine."""
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         self._reader = connect(path)
         self._writer = connect(path)
+        self._writer_is_lost = False
         self._synchronous = True
         self._closing = False
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
@@ -109,15 +114,18 @@ class SQLiteDatabase:
             self._write_group(group)
 
     def _write_group(self, group: list[_Pending]) -> None:
+        """Do the works and tell whoever waits. Nothing comes out of here: the thread must outlive any trouble."""
         outcomes: list[tuple[_Pending, Any, BaseException | None]] = []
         try:
+            self._replace_lost_writer()
             self._set_synchronous(any(pending.durable for pending in group))
             self._writer.execute("BEGIN IMMEDIATE")
             outcomes.extend((pending, *self._run(pending)) for pending in group)
             self._writer.execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:
             self._roll_back()
-            outcomes = [(pending, None, _translate(error)) for pending in group]
+            told = _translate(error) if isinstance(error, sqlite3.Error) else error
+            outcomes = [(pending, None, told) for pending in group]
         for pending, result, refusal in outcomes:
             _deliver(pending, result, refusal)
 
@@ -145,9 +153,20 @@ class SQLiteDatabase:
         return None, refusal
 
     def _roll_back(self) -> None:
-        # Some errors (a full disk) have already ended the transaction.
-        if self._writer.in_transaction:
-            self._writer.execute("ROLLBACK")
+        try:
+            # Some errors (a full disk) have already ended the transaction.
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+        except sqlite3.Error as error:
+            logger.error("a transaction could not be rolled back: %s", error)
+            self._writer_is_lost = True
+
+    def _replace_lost_writer(self) -> None:
+        """A connection in an unknown state is closed, which ends its transaction, and a new one takes its place."""
+        if self._writer_is_lost:
+            self._writer.close()
+            self._writer = connect(self._path)
+            self._writer_is_lost, self._synchronous = False, True
 
 
 def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:

@@ -31,8 +31,9 @@ class Image:
 
     @classmethod
     def around(cls, program: bytes, *, shared: tuple[tuple[str, bytes], ...] = ()) -> "Image":
-        """An image of nine layers around the program; what is not `shared` is random, so no other image has it."""
+        """An image of nine layers around the program; no other image has a layer of it that is not `shared`."""
         own = LAYERS - 1 - len(shared)
+        program += os.urandom(16)  # a loader reads no further than the headers say
         padding = tuple((f"padding{number}", os.urandom(40_000 + 10_000 * number)) for number in range(own))
         return cls((("hello", program), *shared, *padding))
 

@@ -148,4 +148,4 @@ def test_levels_are_read_in_any_case() -> None:
 
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
-        load().workers = 2  # type: ignore[misc]
+        load().workers = 2

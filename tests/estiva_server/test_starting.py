@@ -109,20 +109,16 @@ def test_a_database_of_a_later_version_is_left_alone(refusal: Callable[..., str]
     assert file.read_bytes() == before
 
 
-def test_a_start_says_where_it_listens_and_what_to_type(tmp_path: Path) -> None:
+def test_a_start_says_where_it_listens_and_the_next_finds_what_it_left(tmp_path: Path) -> None:
     with serving(tmp_path) as served:
-        said = served.out.read_text()
         host = f"127.0.0.1:{served.port}"
+        said = served.out.read_text()
         assert f"http://{host} from {served.data}" in said
         for line in (f"docker tag IMAGE {host}/hello:1", f"docker push {host}/hello:1", f"docker pull {host}/hello:1"):
             assert f"  {line}\n" in said
-
-
-def test_a_second_start_finds_what_the_first_left(tmp_path: Path) -> None:
-    with serving(tmp_path) as served:
         assert served.ask("POST", "/v2/kept/blobs/uploads/").status == 202
     with serving(tmp_path, environment={"ESTIVA_ACCESS_LOG": "false", "ESTIVA_LOG_LEVEL": "error"}) as served:
         assert served.ask("GET", "/v2/_catalog").body == b'{"repositories":["kept"]}'
-        assert served.access_log() == []
+    assert served.access_log() == []
     assert served.err.read_text() == ""
     assert (served.data.stat().st_mode & 0o777) == 0o700

@@ -11,7 +11,7 @@ from auth.policy.matching import Arns, Reading, Texts
 from tests.auth.policy import reference
 
 PATTERN = st.text("ab*?:.$", max_size=12)
-TEXT = st.text("ab:.$*?", max_size=12)
+TEXT = st.text("ab:.$*?\n", max_size=12)
 NAMED = {"aws:username": ("a*b",), "oidc:groups": ("x", "y"), "aws:principaltag/team": ("web",)}
 
 
@@ -90,6 +90,7 @@ def test_many_slow_patterns_at_once_do_not_multiply() -> None:
         ("${*}", "x", False),
         ("${?}${$}", "?$", True),
         ("$", "$", True),
+        ("a*${aws:username}", "a\na*b", True),
         ("$x{}", "$x{}", True),
     ],
 )
@@ -147,6 +148,8 @@ def test_a_malformed_or_unknown_variable_is_refused(pattern: str) -> None:
         ("arn:aws:iam::1:${aws:PrincipalTag/stage}", "arn:aws:iam::1:x", None),
         ("arn:aws:iam::2:${aws:PrincipalTag/stage}", "arn:aws:iam::1:x", False),
         ("arn:aws:iam::1:*", "ann", False),
+        ("arn:*:*:*:*:*", "arn", False),
+        ("arn:*:*:*:*:*", "arn:aws:iam::1", False),
         ("*", "ann", True),
     ],
 )

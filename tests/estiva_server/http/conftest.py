@@ -1,6 +1,7 @@
 """Serving an application for one test, under both event loops."""
 
 import contextlib
+import random
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -19,14 +20,27 @@ from .served import App, Certificate, Served
 Serve = Callable[..., Served]
 
 
-@pytest.fixture(params=["uvloop", "asyncio"])
+LOOPS = ["uvloop", "asyncio"]
+
+
+@pytest.fixture(params=LOOPS)
 def serve(request: pytest.FixtureRequest) -> Iterator[Serve]:
     """`serve(app, **settings)` serves an application until the test ends."""
+    yield from _serving(request.param)
+
+
+@pytest.fixture(scope="module", params=LOOPS)
+def serve_for_module(request: pytest.FixtureRequest) -> Iterator[Serve]:
+    """The same, until the module's tests have ended: for many cases that leave no trace."""
+    yield from _serving(request.param)
+
+
+def _serving(loop: str) -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
         def start(app: App, certificate: Certificate | None = None, **settings: Any) -> Served:
             chosen = replace(ConnectionSettings(sweep_interval=0.05), **settings)
-            return stack.enter_context(Served(app, chosen, request.param, certificate))
+            return stack.enter_context(Served(app, chosen, loop, certificate))
 
         yield start
 
@@ -62,11 +76,7 @@ def file(tmp_path: Path) -> Callable[[int], Path]:
 
     def make(size: int) -> Path:
         path = tmp_path / f"file-{size}"
-        with path.open("wb") as out:
-            for start in range(0, size, 1 << 20):
-                length = min(size - start, 1 << 20)
-                block = b"".join(b"%015d\n" % (start + offset) for offset in range(0, length, 16))
-                out.write(block[:length])
+        path.write_bytes(random.Random(size).randbytes(size))
         return path
 
     return make

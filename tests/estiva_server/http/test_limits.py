@@ -20,6 +20,11 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     await reply(send, 200, b"hello")
 
 
+@pytest.fixture(scope="module")
+def greeting(serve_for_module: Serve) -> Served:
+    return serve_for_module(hello)
+
+
 @pytest.mark.parametrize(
     ("request_bytes", "status"),
     [
@@ -65,10 +70,10 @@ async def hello(scope: Any, receive: Any, send: Any) -> None:
     ],
 )
 def test_a_bad_request_is_refused_in_the_given_format_and_closes(
-    serve: Serve, request_bytes: bytes, status: int
+    greeting: Served, request_bytes: bytes, status: int
 ) -> None:
-    served = serve(hello)
-    with served.client() as client:
+    greeting.notes.refusals.clear()
+    with greeting.client() as client:
         client.send(request_bytes)
         response = client.response()
         assert response.status == status
@@ -76,7 +81,7 @@ def test_a_bad_request_is_refused_in_the_given_format_and_closes(
         assert response.headers["connection"] == "close"
         assert response.body.startswith(b'{"status":%d,' % status)
         assert client.at_end()
-    assert served.notes.refusals == [status]
+    assert greeting.notes.refusals == [status]
 
 
 @pytest.mark.parametrize(
@@ -91,8 +96,10 @@ def test_a_bad_request_is_refused_in_the_given_format_and_closes(
         PUT + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 3\r\n\r\nabc",
     ],
 )
-def test_an_unusual_but_good_request_is_served_and_the_connection_goes_on(serve: Serve, request_bytes: bytes) -> None:
-    with serve(hello).client() as client:
+def test_an_unusual_but_good_request_is_served_and_the_connection_goes_on(
+    greeting: Served, request_bytes: bytes
+) -> None:
+    with greeting.client() as client:
         for _ in range(2):
             client.send(request_bytes)
             assert client.response().body == b"hello"

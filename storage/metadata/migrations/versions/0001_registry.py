@@ -13,6 +13,15 @@ Time: sa.Double[float] = sa.Double()
 
 
 def upgrade() -> None:
+    create_repositories()
+    create_blobs()
+    create_manifests()
+    create_needs_of_manifests()
+    create_tags()
+    create_uploads()
+
+
+def create_repositories() -> None:
     op.create_table(
         "repositories",
         sa.Column("id", Id, primary_key=True, autoincrement=True),
@@ -20,6 +29,9 @@ def upgrade() -> None:
         sa.Column("created_at", Time, nullable=False),
         sqlite_autoincrement=True,
     )
+
+
+def create_blobs() -> None:
     op.create_table(
         "blobs",
         sa.Column("digest", Name, primary_key=True),
@@ -39,6 +51,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("repository_blobs_by_digest", "repository_blobs", ["digest"])
+
+
+def create_manifests() -> None:
     op.create_table(
         "manifests",
         sa.Column("repository_id", Id, sa.ForeignKey("repositories.id", ondelete="RESTRICT"), nullable=False),
@@ -59,6 +74,9 @@ def upgrade() -> None:
         sqlite_where=sa.text("subject IS NOT NULL"),
         postgresql_where=sa.text("subject IS NOT NULL"),
     )
+
+
+def create_needs_of_manifests() -> None:
     # What a manifest needs can't go while the manifest is there: the database itself refuses.
     op.create_table(
         "manifest_blobs",
@@ -92,6 +110,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("manifest_children_by_child", "manifest_children", ["repository_id", "child_digest"])
+
+
+def create_tags() -> None:
     op.create_table(
         "tags",
         sa.Column("repository_id", Id, nullable=False),
@@ -105,6 +126,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("tags_by_digest", "tags", ["repository_id", "digest"])
+
+
+def create_uploads() -> None:
     op.create_table(
         "uploads",
         sa.Column("id", sa.Text(), primary_key=True),

@@ -1,0 +1,85 @@
+"""SIGTERM: the port closes, what runs ends well, and then the process ends with 0."""
+
+import contextlib
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.estiva_server.process import Served, eventually, serving
+from tests.fixtures.documents import named
+
+SMALL, LARGE = b"x" * 2_000, b"y" * 2_000_000
+
+
+class Unfinished:
+    """An upload of which the server has the head and half the body."""
+
+    def __init__(self, served: Served, content: bytes) -> None:
+        self._content = content
+        self._connection = socket.create_connection(("127.0.0.1", served.port), timeout=20)
+        target = f"/v2/drained/blobs/uploads/?digest={named(content)}"
+        head = f"POST {target} HTTP/1.1\r\nHost: estiva\r\nContent-Length: {len(content)}\r\n\r\n"
+        self._connection.sendall(head.encode() + content[: len(content) // 2])
+
+    def finish(self) -> None:
+        """Send the rest."""
+        self._connection.sendall(self._content[len(self._content) // 2 :])
+
+    def answer(self) -> bytes:
+        """All that the server says before it closes the connection; nothing where it just hangs up."""
+        try:
+            with self._connection.makefile("rb") as file:
+                return file.read()
+        except ConnectionError:
+            return b""
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+
+
+@contextlib.contextmanager
+def uploads(served: Served) -> Iterator[list[Unfinished]]:
+    """A small and a large upload under way: they take different ways through the server."""
+    with contextlib.ExitStack() as ends:
+        begun = [ends.enter_context(contextlib.closing(Unfinished(served, content))) for content in (SMALL, LARGE)]
+        # Begun for certain: the uploads' files are there.
+        eventually(lambda: len(list((served.data / "uploads").iterdir())) == len(begun))
+        yield begun
+
+
+@pytest.mark.parametrize(("workers", "seconds"), [(1, 3.0), (2, 0.5)])
+def test_uploads_in_flight_end_well_and_nobody_new_comes_in(tmp_path: Path, workers: int, seconds: float) -> None:
+    with serving(tmp_path, "--workers", str(workers)) as served, served.client() as idle:
+        assert idle.ask("GET", "/v2/").status == 200
+        with uploads(served) as begun:
+            served.terminate()
+            eventually(lambda: not served.accepts(), 5)
+            time.sleep(seconds)
+            assert served.process.poll() is None
+            for upload in begun:
+                upload.finish()
+                assert upload.answer().startswith(b"HTTP/1.1 201 Created\r\n")
+        assert served.process.wait(10) == 0
+        for content in (SMALL, LARGE):
+            assert content in [path.read_bytes() for path in (served.data / "blobs").rglob("*.*")]
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    with serving(tmp_path, "--workers", "2") as served, uploads(served):
+        served.terminate()
+        eventually(lambda: not served.accepts(), 5)
+        time.sleep(0.5)
+        assert served.process.poll() is None
+        served.terminate()
+        served.process.wait(5)
+
+
+def test_what_does_not_end_in_time_is_cut_off(tmp_path: Path) -> None:
+    with serving(tmp_path, environment={"ESTIVA_DRAIN_TIMEOUT": "1"}) as served, uploads(served) as begun:
+        served.terminate()
+        served.process.wait(8)
+        assert not [upload for upload in begun if b" 201 " in upload.answer()]

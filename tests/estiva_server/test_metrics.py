@@ -1,0 +1,100 @@
+import os
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from estiva_server.metrics import BOUNDS, Metrics, Tallies
+
+
+def samples(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+    """What Prometheus reads off the page."""
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(page.decode())
+        for sample in family.samples
+    }
+
+
+def labels(**values: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted(values.items()))
+
+
+MANIFEST = labels(method="GET", route="manifest", status="200")
+
+
+@pytest.fixture
+def tallies() -> Tallies:
+    """A little of everything."""
+    tallies = Tallies()
+    tallies.request("GET", "manifest", 200, 0.0004, 100)
+    tallies.request("GET", "manifest", 200, 0.002, 50)
+    tallies.request("GET", "manifest", 200, 100.0, 0)
+    tallies.request("PUT", "upload", 201, 0.3, 0)
+    tallies.refuse(408)
+    tallies.refuse(408)
+    tallies.refuse(503)
+    tallies.repeated = 7
+    return tallies
+
+
+def test_requests_are_counted_by_method_route_and_status(tallies: Tallies) -> None:
+    seen = samples(Metrics(tallies).page())
+    assert seen["estiva_http_request_seconds_count", MANIFEST] == 3
+    assert seen["estiva_http_request_seconds_sum", MANIFEST] == pytest.approx(100.0024)
+    assert seen["estiva_http_response_bytes_total", MANIFEST] == 150
+    assert seen["estiva_http_request_seconds_count", labels(method="PUT", route="upload", status="201")] == 1
+
+
+def test_buckets_are_cumulative_and_end_with_everything(tallies: Tallies) -> None:
+    seen = samples(Metrics(tallies).page())
+    buckets = [
+        seen["estiva_http_request_seconds_bucket", tuple(sorted((*MANIFEST, ("le", bound))))]
+        for bound in (*(str(bound) for bound in BOUNDS), "+Inf")
+    ]
+    assert buckets == [1, 1, 2, *[2] * (len(BOUNDS) - 3), 3]
+
+
+def test_a_duration_on_a_bound_is_below_it() -> None:
+    tallies = Tallies()
+    tallies.request("GET", "base", 200, BOUNDS[0], 0)
+    key = tuple(sorted((*labels(method="GET", route="base", status="200"), ("le", str(BOUNDS[0])))))
+    assert samples(Metrics(tallies).page())["estiva_http_request_seconds_bucket", key] == 1
+
+
+def test_refusals_and_repeated_answers_are_counted(tallies: Tallies) -> None:
+    seen = samples(Metrics(tallies).page())
+    assert seen["estiva_http_refused_total", labels(status="408")] == 2
+    assert seen["estiva_http_refused_total", labels(status="503")] == 1
+    assert seen["estiva_http_repeated_answers_total", ()] == 7
+    assert seen["estiva_up", ()] == 1
+
+
+def test_a_page_before_the_first_request_is_a_page() -> None:
+    assert samples(Metrics(Tallies()).page()) == {
+        ("estiva_http_repeated_answers_total", ()): 0.0,
+        ("estiva_up", ()): 1.0,
+    }
+
+
+def test_tallies_survive_the_way_to_another_process(tallies: Tallies) -> None:
+    assert Metrics(Tallies.from_json(tallies.as_json())).page() == Metrics(tallies).page()
+
+
+def test_whoever_is_asked_adds_up_what_all_have_published(tallies: Tallies, tmp_path: Path) -> None:
+    (tmp_path / "1.json").write_text(tallies.as_json())
+    (tmp_path / "2.json").write_text(tallies.as_json())
+    (tmp_path / "3.draft").write_text("{ not written to its e")
+    metrics = Metrics(tallies, tmp_path)
+    metrics.publish()
+    assert (tmp_path / f"{os.getpid()}.json").read_text() == tallies.as_json()
+    for _ in range(2):
+        seen = samples(metrics.page())
+        assert seen["estiva_http_request_seconds_count", MANIFEST] == 9
+        assert seen["estiva_http_refused_total", labels(status="408")] == 6
+        assert seen["estiva_http_repeated_answers_total", ()] == 21
+        assert seen["estiva_up", ()] == 1
+
+
+def test_a_worker_alone_publishes_nothing(tallies: Tallies) -> None:
+    Metrics(tallies).publish()

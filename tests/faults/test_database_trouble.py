@@ -1,0 +1,105 @@
+"""A metadata database whose disk fails in the middle: refused plainly, and the next write finds it working again."""
+
+import asyncio
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from estiva.errors import Unavailable
+from estiva.reference import RepositoryName
+from storage.metadata import repositories, sqlite
+from storage.metadata.database import Statement, Work
+from storage.metadata.migrations import migrate
+from storage.metadata.sqlite import SQLiteDatabase
+
+PATIENCE = 5
+
+
+class Failing:
+    """A connection that answers some statements with an error of the disk."""
+
+    def __init__(self, connection: sqlite3.Connection, *statements: str) -> None:
+        self.connection = connection
+        self.statements = statements
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.connection, name)
+
+    def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
+        if sql in self.statements:
+            raise sqlite3.OperationalError("disk I/O error")
+        return self.connection.execute(sql, *parameters)
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> SQLiteDatabase:
+    migrate(tmp_path / "estiva.db")
+    return SQLiteDatabase(tmp_path / "estiva.db")
+
+
+async def enter(database: SQLiteDatabase, name: str) -> int:
+    return await asyncio.wait_for(database.write(lambda: repositories.ensure(RepositoryName(name))), PATIENCE)
+
+
+async def names(database: SQLiteDatabase) -> list[str]:
+    return await database.read(repositories.page("", 100))
+
+
+@pytest.mark.parametrize(
+    "failing",
+    [
+        ("COMMIT",),
+        ("COMMIT", "ROLLBACK"),
+        ("BEGIN IMMEDIATE",),
+        ("SAVEPOINT work", "ROLLBACK"),
+        ("RELEASE work", "ROLLBACK"),
+    ],
+)
+async def test_a_write_that_fails_is_refused_and_the_next_one_works(
+    database: SQLiteDatabase, failing: tuple[str, ...]
+) -> None:
+    assert await enter(database, "before") == 1
+    database._writer = Failing(database._writer, *failing)  # type: ignore[assignment]
+    with pytest.raises(Unavailable):
+        await enter(database, "lost")
+    if isinstance(database._writer, Failing):
+        database._writer.statements = ()
+    await enter(database, "after")
+    assert await names(database) == ["after", "before"]
+    await database.close()
+
+
+async def test_a_disk_that_stays_bad_is_told_every_time_and_never_hangs(
+    database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: Path) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("unable to open database file")
+
+    database._writer = Failing(database._writer, "COMMIT", "ROLLBACK")  # type: ignore[assignment]
+    with pytest.raises(Unavailable):
+        await enter(database, "lost")
+    with monkeypatch.context() as patched:
+        patched.setattr(sqlite, "connect", refuse)
+        for _ in range(3):
+            with pytest.raises(Unavailable):
+                await enter(database, "lost")
+    await enter(database, "after")
+    assert await names(database) == ["after"]
+    await database.close()
+
+
+async def test_a_work_that_asks_for_what_no_database_takes_fails_alone(database: SQLiteDatabase) -> None:
+    def odd() -> Work[None]:
+        yield Statement("SELECT :value", {"value": object()})
+
+    def half_a_character() -> Work[None]:
+        yield Statement("SELECT :value", {"value": "\ud800"})
+
+    for work in (odd, half_a_character):
+        with pytest.raises(Exception):  # noqa: B017, PT011 - of whatever kind: it comes back to who asked
+            await asyncio.wait_for(database.write(work), PATIENCE)
+    await enter(database, "after")
+    assert await names(database) == ["after"]
+    await database.close()
