@@ -41,7 +41,9 @@ class Principal:
         if self.is_anonymous:
             return NOBODY
         kind = PrincipalKind.FEDERATED if self.kind is Kind.JOB else PrincipalKind.USER
-        return PolicyPrincipal(f"arn:aws:iam::{account}:{self.kind.value}/{self.name}", account, self.name, kind)
+        arn = f"arn:aws:iam::{account}:{self.kind.value}/{self.name}"
+        attributes = {f"oidc:{claim}": (value,) for claim, value in self.claims.items()}
+        return PolicyPrincipal(arn, account, self.name, kind, attributes=attributes)
 
 
 ANONYMOUS = Principal(Kind.ANONYMOUS, "")
