@@ -23,6 +23,8 @@ from auth.scopes import Scope
 ALGORITHM = "ES256"
 LONGEST_TOKEN = 16 * 1024
 LEEWAY = 30
+LONGEST_LIFE = 86_400
+"""Seconds: whoever writes down a longer life than any token has, counts in other units or means no good."""
 _HEADER = frozenset({"typ", "alg", "kid"})
 _REQUIRED = ("iss", "sub", "aud", "exp", "nbf", "iat", "jti")
 
@@ -140,6 +142,7 @@ class Tokens:
                 leeway=LEEWAY,
                 options={"require": list(_REQUIRED), "strict_aud": True},
             )
+            _check_times(claims)
             return _token(claims)
         except (jwt.InvalidTokenError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise TokenInvalidError(str(error)) from None
@@ -152,13 +155,21 @@ def _key_id(text: str) -> str:
     encoded = text.partition(".")[0]
     try:
         header = json.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (binascii.Error, ValueError):
+    except (binascii.Error, ValueError, RecursionError):
         raise TokenInvalidError("malformed header") from None
     if not isinstance(header, dict) or set(header) != _HEADER:
         raise TokenInvalidError("unexpected header")
     if header["alg"] != ALGORITHM or header["typ"] != "JWT" or not isinstance(header["kid"], str):
         raise TokenInvalidError("unexpected header")
     return header["kid"]
+
+
+def _check_times(claims: Mapping[str, Any]) -> None:
+    """ValueError unless the times are whole seconds (`"1"`, 1.5 and true are none), and not absurdly far apart."""
+    if not all(type(claims[name]) is int for name in ("exp", "nbf", "iat")):
+        raise ValueError("a time that is no whole number of seconds")
+    if claims["exp"] - claims["iat"] > LONGEST_LIFE:
+        raise ValueError("too long a life")
 
 
 def _token(claims: Mapping[str, Any]) -> Token:
