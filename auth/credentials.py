@@ -15,7 +15,7 @@ from typing import Protocol
 
 from auth.htpasswd import Htpasswd
 from auth.identities import KEY_PURPOSE
-from auth.passwords import Decoy, is_slow, verify
+from auth.passwords import Decoy, is_slow, scheme, verify
 from auth.principals import Kind, Principal
 from auth.sealing import Seal, SealBrokenError
 from auth.threads import Threads
@@ -109,8 +109,12 @@ class Credentials:
         found = await self._database.read(principals.find(name))
         if found is None:
             return await self._by_htpasswd(name, secret)
-        good = await self._verify(found.secret_hash or self._decoy.hash, secret)
-        return _principal(found) if good and found.secret_hash and is_good(found) else None
+        stored = found.secret_hash
+        good = stored is not None and await self._verify(stored, secret)
+        if good and is_good(found):
+            return _principal(found)
+        await self._take_as_long(stored, secret)
+        return None
 
     async def _by_access_key(self, key_id: str, secret: str) -> Principal | None:
         def work() -> Work[tuple[AccessKeyRecord, PrincipalRecord | None] | None]:
@@ -130,8 +134,20 @@ class Credentials:
 
     async def _by_htpasswd(self, name: str, secret: str) -> Principal | None:
         stored = self._htpasswd.hash_of(name) if self._htpasswd else None
-        good = await self._verify(stored or self._decoy.hash, secret)
-        return Principal(Kind.USER, name, trust=HTPASSWD) if good and stored else None
+        if stored is not None and await self._verify(stored, secret):
+            return Principal(Kind.USER, name, trust=HTPASSWD)
+        await self._take_as_long(stored, secret)
+        return None
+
+    async def _take_as_long(self, stored: str | None, secret: str) -> None:
+        """Check what was not checked, so that a refusal takes as long whatever the name stands for, if anything.
+
+        `stored` is the hash that the secret did not fit. A robot's is quick, a user's slow, a htpasswd file's its own.
+        """
+        example = self._htpasswd.example() if self._htpasswd else None
+        for decoy in (self._decoy.hash, example):
+            if decoy is not None and (stored is None or scheme(stored) != scheme(decoy)):
+                await self._verify(decoy, secret)
 
     async def _verify(self, stored: str, secret: str) -> bool:
         if is_slow(stored):

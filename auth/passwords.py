@@ -39,6 +39,11 @@ def is_slow(stored: str) -> bool:
     return not stored.startswith(_MADE)
 
 
+def scheme(stored: str) -> str:
+    """How the hash was made, and so how long verifying against it takes: `sha256`, `argon2id` or `bcrypt`."""
+    return "bcrypt" if stored.startswith(_BCRYPT) else stored.lstrip("$").partition("$")[0]
+
+
 def verify(stored: str, secret: str) -> bool:
     """Whether the secret is the one behind the stored hash: ours, argon2id, or bcrypt as in a htpasswd file."""
     if len(secret) > LONGEST_PASSWORD:
@@ -47,7 +52,10 @@ def verify(stored: str, secret: str) -> bool:
         return hmac.compare_digest(stored, hash_secret(secret))
     if stored.startswith(_BCRYPT):
         # bcrypt has always looked at 72 bytes only, and htpasswd files rely on it.
-        return bcrypt.checkpw(secret.encode()[:BCRYPT_BYTES], stored.encode())
+        try:
+            return bcrypt.checkpw(secret.encode()[:BCRYPT_BYTES], stored.encode())
+        except ValueError:  # no hash after all, or a secret that bcrypt can't take
+            return False
     try:
         return _HASHER.verify(stored, secret)
     except (VerificationError, InvalidHashError):
