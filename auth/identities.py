@@ -102,8 +102,16 @@ class Identities:
         await self._change(kind, name, actor, action, lambda found: principals.set_disabled(found.id, disabled))
 
     async def delete(self, actor: Actor, kind: str, name: str) -> None:
-        """Remove the user or robot with everything it has. IdentityUnknown."""
-        await self._change(kind, name, actor, "Delete", lambda found: principals.delete(found.id))
+        """Remove the user or robot with everything it has, a policy of its own too. IdentityUnknown."""
+
+        def work(found: PrincipalRecord) -> Work[None]:
+            own = f"{kind}-{name}"
+            had_own = own in (yield from policies.attached_to("principal", found.id))
+            yield from principals.delete(found.id)
+            if had_own and not (yield from policies.is_attached(own)):
+                yield from policies.delete(own)
+
+        await self._change(kind, name, actor, "Delete", work)
 
     async def create_key(self, actor: Actor, kind: str, name: str, key: NewAccessKey | None = None) -> NewAccessKey:
         """A new access key of the user or robot; the one given, or a generated one. IdentityUnknown."""
@@ -186,6 +194,8 @@ class Identities:
             if created is None:
                 raise IdentityExists(detail={"name": name})
             if document is not None:
+                if (yield from policies.find(f"{kind}-{name}")) is not None:
+                    raise IdentityExists(detail={"policy": f"{kind}-{name}"})
                 yield from policies.put(f"{kind}-{name}", document)
                 yield from policies.attach("principal", created.id, f"{kind}-{name}")
             yield from audit.record(actor, f"Create{kind.title()}", f"{kind}/{name}", expires_at=expires_at)
