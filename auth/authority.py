@@ -7,6 +7,7 @@ the time) are made each time.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 from auth.access import Caller, Verdict
 from auth.issuers import TrustedIssuers
@@ -29,9 +30,12 @@ MOST_REMEMBERED = 50_000
 # Of these a decision may depend and still be the same for the next request of the same principal.
 LASTING_KEYS = frozenset(
     {"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"}
+    | {"aws:requestedregion"}
 )
 
 Key = tuple[Principal, str, str]
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Authority:
@@ -58,8 +62,8 @@ class Authority:
         self._version: int | None = None
         self._epoch = 0
         self._verdicts: OrderedDict[Key, Verdict] = OrderedDict()
-        self._identity: dict[Principal, tuple[Document, ...]] = {}
-        self._repository: dict[str, Document | None] = {}
+        self._identity: OrderedDict[Principal, tuple[Document, ...]] = OrderedDict()
+        self._repository: OrderedDict[str, Document | None] = OrderedDict()
 
     def repository_arn(self, name: RepositoryName) -> str:
         """See `Access.repository_arn`."""
@@ -84,9 +88,7 @@ class Authority:
             return known
         verdict = await self._evaluate(caller, action, resource, context)
         if verdict.lasting:
-            self._verdicts[key] = verdict
-            if len(self._verdicts) > MOST_REMEMBERED:
-                self._verdicts.popitem(last=False)
+            _remember(self._verdicts, key, verdict)
         return verdict
 
     async def _begin(self, epoch: int) -> None:
@@ -99,10 +101,9 @@ class Authority:
 
     async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
         principal = caller.principal
-        claims = {f"oidc:{claim.lower()}": (value,) for claim, value in principal.claims.items()}
-        asked = {key: (value,) for key, value in context.items()}
+        asked = {key: (value,) for key, value in context.items()} | {"aws:requestedregion": (self.region,)}
         who = principal.in_policies(self.account)
-        request = PolicyRequest(who, action, resource, {**caller.context, **claims, **asked})
+        request = PolicyRequest(who, action, resource, {**caller.context, **asked})
         decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
         lasting = decision.depends_on <= LASTING_KEYS
         return Verdict(decision.allowed, lasting, decision.depends_on, "" if decision.allowed else decision.reason)
@@ -110,7 +111,8 @@ class Authority:
     async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
         known = self._identity.get(principal)
         if known is None:
-            known = self._identity[principal] = await self._read_identity_documents(principal)
+            known = await self._read_identity_documents(principal)
+            _remember(self._identity, principal, known)
         return known
 
     async def _read_identity_documents(self, principal: Principal) -> tuple[Document, ...]:
@@ -132,9 +134,16 @@ class Authority:
         """The policy of the repository of that ARN, where it is one and has one."""
         if not resource.startswith(self._prefix):
             return None
-        if resource not in self._repository:
-            text = await self._database.read(
-                policies.of_repository(RepositoryName(resource.removeprefix(self._prefix)))
-            )
-            self._repository[resource] = parse_repository_policy(text) if text is not None else None
-        return self._repository[resource]
+        if resource in self._repository:
+            return self._repository[resource]
+        text = await self._database.read(policies.of_repository(RepositoryName(resource.removeprefix(self._prefix))))
+        document = parse_repository_policy(text) if text is not None else None
+        _remember(self._repository, resource, document)
+        return document
+
+
+def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    """Keep it, and of all that is kept only the latest: whoever asks chooses how many names there are to ask for."""
+    kept[key] = value
+    if len(kept) > MOST_REMEMBERED:
+        kept.popitem(last=False)

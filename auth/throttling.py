@@ -10,6 +10,8 @@ WINDOW = 60.0
 PER_NAME = 10
 PER_ADDRESS = 100
 MOST_REMEMBERED = 100_000
+LONGEST_NAME = 64
+"""Longer names are nobody's: cut off here, they take no more memory than others."""
 
 
 class Throttle:
@@ -21,14 +23,14 @@ class Throttle:
 
     def check(self, address: str, name: str) -> None:
         """Return where this address may try this name; TooManyRequests, with Retry-After, where it has to wait."""
-        waits = (self._wait((address, name), PER_NAME), self._wait((address, ""), PER_ADDRESS))
+        waits = (self._wait((address, name[:LONGEST_NAME]), PER_NAME), self._wait((address, ""), PER_ADDRESS))
         longest = max(waits)
         if longest > 0:
             raise TooManyRequests("too many failed sign-ins", headers={"Retry-After": str(int(longest) + 1)})
 
     def failed(self, address: str, name: str) -> None:
         """Count a failure."""
-        for key in ((address, name), (address, "")):
+        for key in ((address, name[:LONGEST_NAME]), (address, "")):
             moments = self._failures.pop(key, [])
             moments.append(self._clock())
             self._failures[key] = moments[-PER_ADDRESS:]
