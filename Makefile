@@ -47,6 +47,10 @@ test-real: setup-clients ## Run the tests with real clients: docker, podman, bui
 conformance: setup ## Run the official OCI conformance suite against a registry started for it
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python scripts/conformance.py $(ARGS)
 
+.PHONY: faults
+faults: setup ## Kill the registry, cut its power, fill its disk: all of tests/faults (as root)
+	@$(VENV)/python -m pytest tests/faults $(ARGS)
+
 .PHONY: bench
 bench: setup ## Measure, side by side with other registries (figures, not pass or fail)
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m benchmarks $(ARGS)

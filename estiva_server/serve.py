@@ -13,7 +13,7 @@ import uvicorn
 
 from auth.htpasswd import HtpasswdError
 from auth.sealing import SealBrokenError
-from estiva.errors import RegistryError
+from estiva.errors import BodyTimeout, RegistryError, Unavailable
 from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
 from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
@@ -30,6 +30,7 @@ from storage.metadata.migrations import MigrationError, migrate
 from storage.metadata.sqlite import SQLiteDatabase
 
 BACKLOG = 2048
+_CODES = {error.status: error.code for error in (BodyTimeout, Unavailable)}
 
 
 class StartError(Exception):
@@ -130,7 +131,7 @@ def _connection_class(parts: Parts) -> type:
         AnswerCache(parts.database.version),
         parts.observation,
         parts.upload_threads,
-        error_body=lambda status, reason: ("application/json", envelope("UNSUPPORTED", reason)),
+        error_body=lambda status, reason: ("application/json", envelope(_CODES.get(status, "UNSUPPORTED"), reason)),
     )
 
 

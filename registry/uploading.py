@@ -99,10 +99,14 @@ class Uploading:
         await self.discard([key.id])
 
     async def discard(self, upload_ids: Iterable[str]) -> None:
-        """Forget these uploads, wherever they belong, and their bytes. Idempotent."""
+        """Forget these uploads, wherever they belong, and their bytes. Idempotent.
+
+        Their bytes first: on a full disk that is what makes room for the database. An entry without bytes is unknown
+        to everybody, and purged in time.
+        """
         for upload_id in upload_ids:
-            await self._database.write(partial(uploads.forget, upload_id), durable=False)
             await self._blocking(self._blob_store.discard_upload, upload_id)
+            await self._database.write(partial(uploads.forget, upload_id), durable=False)
 
     async def purge(self, idle: float) -> int:
         """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many."""

@@ -61,7 +61,17 @@ def program(scratch: Path, require_tool: Callable[[str], str]) -> bytes:
     """A static program that prints the greeting."""
     target = scratch / "hello"
     flags = f"-s -w -X 'main.greeting={GREETING}'"
-    build: list[str | Path] = [require_tool("go"), "build", "-trimpath", "-ldflags", flags, "-o", target, "."]
+    build: list[str | Path] = [
+        require_tool("go"),
+        "build",
+        "-trimpath",
+        "-buildvcs=false",
+        "-ldflags",
+        flags,
+        "-o",
+        target,
+        ".",
+    ]
     run(build, folder=HERE / "hello", environment={"CGO_ENABLED": "0"}, timeout=100)
     return target.read_bytes()
 

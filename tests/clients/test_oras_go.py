@@ -54,7 +54,11 @@ class OrasGo:
 def orasgo(scratch: Path, require_tool: Callable[[str], str]) -> Path:
     """The program in `orasgo/`, built."""
     target = scratch / "orasgo"
-    run([require_tool("go"), "build", "-trimpath", "-o", target, "."], folder=HERE / "orasgo", timeout=100)
+    run(
+        [require_tool("go"), "build", "-trimpath", "-buildvcs=false", "-o", target, "."],
+        folder=HERE / "orasgo",
+        timeout=100,
+    )
     return target
 
 

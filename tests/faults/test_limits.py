@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from estiva import mediatypes
-from tests.faults.observed import descriptors, peak, settles
+from tests.faults.observed import descriptors, forget_peak, peak, resident, settles
 from tests.hostile.civility import Civility, require_quiet_log
 from tests.hostile.conversation import Answer, Broken, Conversation, ask, raw
 from tests.hostile.world import BLOB, World, begin_upload, digest_of
@@ -68,6 +68,7 @@ def test_a_hundred_clients_that_never_finish_their_headers_delay_nobody(tmp_path
             answer = last_words(conversation)
             assert answer is not None
             assert (answer.status, answer.closes) == (408, True)
+            assert b'"code":"REQUEST_TIMEOUT"' in answer.body
             Civility.of(registry).require(answer, api=True)
         assert time.monotonic() - begun < 5
 
@@ -99,6 +100,7 @@ def test_connections_beyond_the_cap_are_told_to_come_back_or_take_the_place_of_i
             refused = last_words(one_more)
             assert refused is not None
             assert (refused.status, refused.field("retry-after"), refused.closes) == (503, "1", True)
+            assert b'"code":"UNAVAILABLE"' in refused.body
             Civility.of(registry).require(refused, api=True, may_be=(503,))
             time.sleep(1.1)
             for _ in range(10):
@@ -202,6 +204,31 @@ def test_a_body_that_comes_too_slowly_is_cut_off_with_408(tmp_path: Path) -> Non
 def upload_of(world: World) -> str:
     """The path of a new upload."""
     return f"/v2/{world.name}/blobs/uploads/{begin_upload(world.port, world.name)}"
+
+
+@pytest.mark.real
+def test_nine_hundred_uploads_that_trickle_in_delay_no_push(tmp_path: Path, room_for_clients: None) -> None:
+    with registry_with(tmp_path) as registry, contextlib.ExitStack() as stack:
+        world = World.pushed(registry.port, "trickle")
+        forget_peak(registry.process.pid)
+        before, idle = resident(registry.process.pid), descriptors(registry.process.pid)
+        slow = []
+        for _ in range(900):
+            conversation = stack.enter_context(Conversation(registry.port))
+            head = f"PATCH {upload_of(world)} HTTP/1.1\r\nHost: registry.example\r\nContent-Length: 100000000\r\n\r\n"
+            conversation.say(head.encode())
+            slow.append(conversation)
+        for number in range(5):
+            for conversation in slow:
+                conversation.say(b"x" * 2000)
+            content = b"%d" % number * 200_000
+            begun = time.monotonic()
+            pushed = ask(registry.port, "POST", f"/v2/trickle/blobs/uploads/?digest={digest_of(content)}", body=content)
+            assert pushed.status == 201
+            assert time.monotonic() - begun < 2
+        assert peak(registry.process.pid) - before < 100 * MIB
+        stack.close()
+        assert settles(lambda: descriptors(registry.process.pid), idle) <= idle
 
 
 @pytest.mark.real

@@ -1,0 +1,51 @@
+"""Requests made by hand: what a server would hand to the API."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.types import ASGIApp, Message
+
+from auth.access import OpenAccess
+from registry.api.call import Call
+from registry.api.room import Room
+
+
+def scope(method: str, target: str, headers: Mapping[str, str] | None = None, **extensions: Any) -> dict[str, Any]:
+    """The ASGI scope of a request."""
+    path, _, query = target.partition("?")
+    return {
+        "type": "http",
+        "method": method,
+        "raw_path": path.encode(),
+        "path": path,
+        "query_string": query.encode("latin-1"),
+        "headers": [(name.lower().encode(), text.encode("latin-1")) for name, text in (headers or {}).items()],
+        "extensions": extensions,
+        "state": {},
+    }
+
+
+def call(target: str = "/v2/", headers: Mapping[str, str] | None = None, *messages: Message, **extensions: Any) -> Call:
+    """A call whose body comes in these messages."""
+    coming = iter(messages)
+
+    async def receive() -> Message:
+        return next(coming)
+
+    return Call(scope("GET", target, headers, **extensions), receive, OpenAccess(), Room().enter(), {})
+
+
+async def asked(app: ASGIApp, method: str, target: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:
+    """Status, header fields and body of the application's answer."""
+    messages: list[Message] = []
+
+    async def send(message: Message) -> None:
+        messages.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request", "body": body, "more_body": False}
+
+    await app(scope(method, target), receive, send)
+    start, *rest = messages
+    headers = {name.decode(): text.decode() for name, text in start["headers"]}
+    return start["status"], headers, b"".join(message["body"] for message in rest)
