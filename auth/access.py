@@ -114,4 +114,5 @@ def refuse(caller: Caller, verdict: Verdict) -> None:
         return
     if caller.principal.is_anonymous:
         raise Unauthorized
-    raise Denied(detail=verdict.reason or None)
+    # Not why: that would tell of policies, and of repositories that have one, to those who may not know of them.
+    raise Denied

@@ -1,5 +1,7 @@
 """/v2/<name>/tags/list and /v2/_catalog"""
 
+import asyncio
+
 from starlette.responses import JSONResponse, Response
 
 from estiva.errors import Unauthorized
@@ -7,7 +9,7 @@ from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api.call import Call
 from registry.api.pages import next_link, page_size, page_start
-from registry.api.rights import LIST_TAGS
+from registry.api.rights import GET_MANIFEST
 from registry.listing import Page
 
 CATALOG_PAGE = 100
@@ -35,13 +37,15 @@ async def catalog(registry: Registry, call: Call) -> Response:
 async def _readable(registry: Registry, call: Call, last: str, size: int) -> Page[str]:
     """A page of repositories that policy lets the caller read, whatever its token was issued for."""
     readable: list[str] = []
-    while True:
-        page = await registry.listing.repositories(last, max(size, 1))
-        for entry in page.entries:
-            if len(readable) == size:
-                return Page(readable, True)
-            if await call.admission.may_by_policy(call.caller, LIST_TAGS, RepositoryName(entry)):
-                readable.append(entry)
-        if not page.more:
-            return Page(readable, False)
-        last = page.entries[-1]
+    more = size > 0
+    while more and len(readable) <= size:
+        page = await registry.listing.repositories(last, max(size, CATALOG_PAGE))
+        readable += [entry for entry in page.entries if await _is_readable(call, entry)]
+        more, last = page.more, page.entries[-1] if page.entries else last
+        await asyncio.sleep(0)  # there may be any number that the caller may not read: others get their turn
+    # That there is more is said only of what the caller may read, too.
+    return Page(readable[:size], len(readable) > size)
+
+
+async def _is_readable(call: Call, name: str) -> bool:
+    return await call.admission.may_by_policy(call.caller, GET_MANIFEST, RepositoryName(name))
