@@ -35,7 +35,7 @@ class Admission:
 
     async def caller(self, scope: Scope) -> Caller:
         """Who makes the request. Unauthorized, TooManyRequests."""
-        return await self.doorkeeper.caller(_authorization(scope), self.origin.context(scope))
+        return await self.doorkeeper.caller(authorization_of(scope), self.origin.context(scope))
 
     async def operator(self, scope: Scope) -> Caller:
         """Who makes a request to `/api/v1/`, where registry tokens count for nothing. Unauthorized."""
@@ -78,7 +78,8 @@ def asked_scope(name: RepositoryName, action: Action) -> str:
     return f"repository:{name}:{actions}"
 
 
-def _authorization(scope: Scope) -> str | None:
+def authorization_of(scope: Scope) -> str | None:
+    """The Authorization header. RequestInvalid where there are several: which of them others saw, nobody knows."""
     values = [value for name, value in scope["headers"] if name == b"authorization"]
     if len(values) > 1:
         raise RequestInvalid("more than one Authorization header")

@@ -15,6 +15,7 @@ from auth.gate import Gate
 from auth.issuing import Issued, TokenService
 from auth.scopes import parse_scopes
 from estiva.errors import RequestInvalid, Unauthorized
+from registry.api.access import authorization_of
 from registry.api.origin import Origin
 
 LONGEST_FORM = 64 * 1024
@@ -45,7 +46,7 @@ class TokenAPI:
         refresh tokens are good for one use.
         """
         self._require_service(request.query_params.getlist("service"))
-        authorization = request.headers.get("authorization")
+        authorization = authorization_of(request.scope)
         if authorization is not None and not authorization.lower().startswith("basic "):
             raise Unauthorized("sign in with a username and a password")
         caller = await self._gate.caller(authorization, self._origin.context(request.scope))
