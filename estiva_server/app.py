@@ -59,6 +59,15 @@ class Parts:
     observation: Observation
     certificates: Certificates | None
 
+    async def close(self) -> None:
+        """End what `build` began, when what was accepted is done."""
+        await self.database.close()
+        self.security.close()
+        self.threads.shutdown()
+        self.upload_threads.shutdown()
+        if self.access_log is not None:
+            self.access_log.flush()
+
 
 def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     """The parts of one process on a data directory that has been prepared (see `serve.prepare`)."""
@@ -100,20 +109,25 @@ def build_certificates(settings: Settings) -> Certificates | None:
 def create_app(parts: Parts) -> ASGIApp:
     """The whole server as an ASGI application; its lifespan ends what `build` began."""
     rest = Starlette(
-        routes=[
-            Route("/healthz", parts.health.alive),
-            Route("/readyz", parts.health.ready),
-            Route("/metrics", _metrics_page(parts.metrics)),
-            *_token_api(parts.security).routes(),
-            *control_routes(parts.security, parts.database),
-            *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
-        ],
+        routes=routes_beside_registry(parts),
         lifespan=lambda app: _lifespan(parts),
         exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
     )
     # A redirect to the path without its last slash would lead to whatever host the request names.
     rest.router.redirect_slashes = False
     return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.security.admission), rest), parts.observation)
+
+
+def routes_beside_registry(parts: Parts) -> list[Route]:
+    """Every path that is not under /v2/."""
+    return [
+        Route("/healthz", parts.health.alive),
+        Route("/readyz", parts.health.ready),
+        Route("/metrics", _metrics_page(parts.metrics)),
+        *_token_api(parts.security).routes(),
+        *control_routes(parts.security, parts.database),
+        *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
+    ]
 
 
 class _Doors:
@@ -169,9 +183,4 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        await parts.database.close()
-        parts.security.threads.close()
-        parts.threads.shutdown()
-        parts.upload_threads.shutdown()
-        if parts.access_log is not None:
-            parts.access_log.flush()
+        await parts.close()

@@ -40,7 +40,9 @@ class Settings(BaseSettings):
         None, description="64 hexadecimal digits that seal secrets; by default kept in the data directory."
     )
     public_url: str | None = Field(
-        None, pattern=r"^https?://[^/\\s\"]+$", description="What clients call this server; by default what they used."
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,300}$",
+        description="What clients call this server; by default what they used.",
     )
     trusted_proxies: list[IPvAnyNetwork] = Field(
         [], description="Networks of proxies whose word on a client's address and scheme counts in policies."

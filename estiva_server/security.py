@@ -1,9 +1,8 @@
 """Puts the parts of `auth` together, for one process."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auth.access import Access, Caller, Verdict
+from auth.access import Access
 from auth.authority import Authority
 from auth.credentials import HTPASSWD, Credentials
 from auth.gate import Gate
@@ -12,12 +11,11 @@ from auth.identities import Identities
 from auth.issuers import TrustedIssuers
 from auth.issuing import TokenService
 from auth.keys import SigningKeys
+from auth.opening import OpenAccess, OpenDoor
 from auth.policies import Policies
-from auth.principals import Kind, Principal
 from auth.sealing import Seal, load_or_create_key
 from auth.threads import Threads
 from auth.tokens import Tokens
-from estiva.reference import RepositoryName
 from estiva_server.config import Settings
 from registry.api.access import Admission, Doorkeeper
 from registry.api.origin import Origin
@@ -40,7 +38,13 @@ class Security:
     keys: SigningKeys
     policies: Policies
     threads: Threads
+    issuer_threads: Threads
     token_service: TokenService
+
+    def close(self) -> None:
+        """End the threads when what they run has ended."""
+        self.threads.close()
+        self.issuer_threads.close()
 
 
 def build_security(settings: Settings, database: Database) -> Security:
@@ -51,13 +55,15 @@ def build_security(settings: Settings, database: Database) -> Security:
     keys = SigningKeys(database, seal, tokens)
     htpasswd = Htpasswd(settings.htpasswd) if settings.htpasswd else None
     given = {HTPASSWD: tuple(settings.htpasswd_policies)} if htpasswd else {}
-    issuers = TrustedIssuers(database, threads, private=settings.private_issuers)
+    # Of their own, so that an issuer that does not answer keeps nobody from signing in.
+    issuer_threads = Threads(4, name="issuer")
+    issuers = TrustedIssuers(database, issuer_threads, private=settings.private_issuers)
     authority = Authority(database, keys, issuers, settings.account, settings.region, given)
     credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers)
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies))
-    doorkeeper: Doorkeeper = _OpenDoor() if settings.open else gate
-    access: Access = _OpenAccess(authority) if settings.open else authority
+    doorkeeper: Doorkeeper = OpenDoor() if settings.open else gate
+    access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
     return Security(
         account=settings.account,
         admission=Admission(doorkeeper, access, origin, settings.token_service),
@@ -68,6 +74,7 @@ def build_security(settings: Settings, database: Database) -> Security:
         keys=keys,
         policies=Policies(database),
         threads=threads,
+        issuer_threads=issuer_threads,
         token_service=TokenService(database, authority, tokens),
     )
 
@@ -80,23 +87,3 @@ def master_key(settings: Settings) -> bytes:
             raise ValueError("master_key is not 64 hexadecimal digits")
         return key
     return load_or_create_key(settings.data / MASTER_KEY_FILE)
-
-
-class _OpenDoor:
-    """Takes everybody for the same somebody."""
-
-    async def caller(self, authorization: str | None, context: Mapping[str, tuple[str, ...]]) -> Caller:
-        return Caller(Principal(Kind.USER, "everybody"), None, context)
-
-
-class _OpenAccess(Access):
-    """Allows everything."""
-
-    def __init__(self, authority: Authority) -> None:
-        self._authority = authority
-
-    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
-        return Verdict(allowed=True, lasting=True)
-
-    def repository_arn(self, name: RepositoryName) -> str:
-        return self._authority.repository_arn(name)

@@ -76,7 +76,7 @@ async def _let_somebody_in(settings: Settings) -> Welcome:
         try:
             return await first_start(settings, database, security)
         finally:
-            security.threads.close()
+            security.close()
     finally:
         await database.close()
 

@@ -49,6 +49,7 @@ async def body_of(request: Request, **members: type | tuple[type, ...]) -> Mappi
     text = await read_text(request)
     try:
         value = json.loads(text)
+        json.dumps(value, ensure_ascii=False, allow_nan=False).encode()  # neither NaN nor half a character
     except (ValueError, RecursionError):
         raise RequestInvalid("the body is not JSON") from None
     if not isinstance(value, dict):

@@ -17,6 +17,7 @@ from estiva_server.control.routing import route
 from storage.metadata.principals import AccessKeyRecord, PrincipalRecord
 
 NUMBER = (int, float)
+LONGEST_LIFE = 100 * 365 * 86_400
 
 
 class PrincipalsAPI:
@@ -73,6 +74,8 @@ class PrincipalsAPI:
         if "repositories" in body or "actions" in body:
             actor = await self._operating.admit(request, "iam:PutUserPolicy", f"robot/{name}")
             document = robot_policy(required(body, "repositories"), required(body, "actions"))
+        if life is not None and not 0 < life <= LONGEST_LIFE:
+            raise RequestInvalid(f"expires_in is a number of seconds, at most {LONGEST_LIFE}")
         until = None if life is None else time.time() + life
         record, secret = await self._identities.create_robot(actor, name, until, document)
         return JSONResponse(_shown(record) | {"secret": secret}, 201)

@@ -33,9 +33,7 @@ def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
     prepare(settings)
     parts = build(settings)
     yield create_app(parts)
-    asyncio.run(parts.database.close())
-    parts.threads.shutdown()
-    parts.upload_threads.shutdown()
+    asyncio.run(parts.close())
 
 
 @pytest.fixture(params=["server", "application"])
