@@ -25,6 +25,7 @@ from benchmarks.scenarios import ALL
 _ROOM = 8 * GIB
 _FULL = Load(seconds=1, entries=10_000, rounds=7)
 _QUICK = Load(seconds=0.3, entries=500, rounds=1)
+_PLACES = {"--json", "--markdown", "--workdir"}
 
 
 class Refused(Exception):
@@ -40,10 +41,22 @@ def main(arguments: Sequence[str]) -> int:
             return 0
         if options.command == "report":
             return _report(options, _read(options.json))
-        return _run(options, f"python -m benchmarks {shlex.join(arguments)}".strip())
+        return _run(options, repeatable(arguments))
     except (Refused, peers.PeerMissing) as refusal:
         print(f"benchmarks: {refusal}", file=sys.stderr)
         return 2
+
+
+def repeatable(arguments: Sequence[str]) -> str:
+    """The command to measure the same again: without the options that only say where things go."""
+    kept: list[str] = []
+    pending = iter(arguments)
+    for argument in pending:
+        if argument in _PLACES:
+            next(pending, None)
+        elif argument.partition("=")[0] not in _PLACES:
+            kept.append(argument)
+    return shlex.join(["python", "-m", "benchmarks", *kept])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -57,7 +57,16 @@ class Estiva(Peer):
     def version(self) -> str:
         from estiva import __version__
 
-        return f"estiva {__version__}, workers: {self.workers}"
+        return f"estiva {__version__} ({_commit()}), workers: {self.workers}"
+
+
+def _commit() -> str:
+    git = shutil.which("git")
+    if git is None:
+        return "commit unknown"
+    command = [git, "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"]
+    told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    return f"commit {told.stdout.strip()}" if told.returncode == 0 else "commit unknown"
 
 
 _CONFIGURATION = """\

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import machine, peers
-from benchmarks.__main__ import main
+from benchmarks.__main__ import main, repeatable
 from benchmarks.profiling import summary
 from benchmarks.scenarios import ALL
 
@@ -34,6 +34,11 @@ def test_a_directory_in_memory_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(machine, "file_system", lambda directory: "tmpfs")
     monkeypatch.setattr(peers, "found", list)
     assert main(["--workdir", str(tmp_path)]) == 2
+
+
+def test_the_command_that_is_recorded_leaves_out_where_things_go() -> None:
+    told = repeatable(["--rounds", "9", "--json", "a/b", "--markdown=c", "--scenario", "tags", "--workdir", "/d"])
+    assert told == "python -m benchmarks --rounds 9 --scenario tags"
 
 
 def test_each_peer_is_told_its_directory_and_port(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 
 from tests.clients.api import Api
 from tests.clients.contract import GREETING
+from tests.clients.goprogram import build_program
 from tests.clients.images import Image
 from tests.clients.wire import Wire
 from tests.serving import Registry, registry_running
-from tests.tools import run
 
 HERE = Path(__file__).parent
 
@@ -61,18 +61,7 @@ def program(scratch: Path, require_tool: Callable[[str], str]) -> bytes:
     """A static program that prints the greeting."""
     target = scratch / "hello"
     flags = f"-s -w -X 'main.greeting={GREETING}'"
-    build: list[str | Path] = [
-        require_tool("go"),
-        "build",
-        "-trimpath",
-        "-buildvcs=false",
-        "-ldflags",
-        flags,
-        "-o",
-        target,
-        ".",
-    ]
-    run(build, folder=HERE / "hello", environment={"CGO_ENABLED": "0"}, timeout=100)
+    build_program(require_tool("go"), HERE / "hello", target, "-ldflags", flags)
     return target.read_bytes()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from tests.clients.api import Api
 from tests.clients.contract import CopyingClient, CopyingClientContract
+from tests.clients.goprogram import build_program
 from tests.clients.images import OCI_MANIFEST, Image
 from tests.clients.wire import Wire
 from tests.tools import run
@@ -54,11 +55,7 @@ class OrasGo:
 def orasgo(scratch: Path, require_tool: Callable[[str], str]) -> Path:
     """The program in `orasgo/`, built."""
     target = scratch / "orasgo"
-    run(
-        [require_tool("go"), "build", "-trimpath", "-buildvcs=false", "-o", target, "."],
-        folder=HERE / "orasgo",
-        timeout=100,
-    )
+    build_program(require_tool("go"), HERE / "orasgo", target)
     return target
 
 

@@ -39,9 +39,9 @@ class Broken(AssertionError):
 
 
 class Conversation:
-    """One connection to a server on loopback."""
+    """One connection to a server on loopback. Patient: a disk that others keep busy may take 20 s for one sync."""
 
-    def __init__(self, port: int, *, timeout: float = 20, send_buffer: int | None = None) -> None:
+    def __init__(self, port: int, *, timeout: float = 60, send_buffer: int | None = None) -> None:
         self.socket = socket.socket()
         if send_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, send_buffer)

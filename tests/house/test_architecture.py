@@ -1,13 +1,13 @@
 """Who may import whom, and what each distribution asks to be installed beside it."""
 
 import re
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from importlinter.cli import lint_imports
 
 from tests.house.source import CLIENT, ROOT, SERVER, files, imported
 
@@ -39,9 +39,12 @@ def normal(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
-def test_the_import_contracts_hold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(ROOT)
-    assert lint_imports(config_filename="pyproject.toml", cache_dir=None) == 0
+def test_the_import_contracts_hold() -> None:
+    # A process of its own: in this one it would switch off every logger there is.
+    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout
+    assert " 0 broken" in done.stdout
 
 
 def test_the_clients_wheel_has_the_clients_package_and_none_of_the_servers() -> None:
