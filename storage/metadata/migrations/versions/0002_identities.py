@@ -12,6 +12,15 @@ Time: sa.Double[float] = sa.Double()
 
 
 def upgrade() -> None:
+    create_principals()
+    create_groups()
+    create_policies()
+    create_tokens()
+    create_audit_and_epoch()
+    op.add_column("uploads", sa.Column("principal", sa.Text(), nullable=False, server_default=""))
+
+
+def create_principals() -> None:
     op.create_table(
         "principals",
         sa.Column("id", Id, primary_key=True, autoincrement=True),
@@ -34,6 +43,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("access_keys_by_principal", "access_keys", ["principal_id"])
+
+
+def create_groups() -> None:
     op.create_table(
         "groups",
         sa.Column("id", Id, primary_key=True, autoincrement=True),
@@ -49,6 +61,9 @@ def upgrade() -> None:
         sqlite_with_rowid=False,
     )
     op.create_index("group_members_by_principal", "group_members", ["principal_id"])
+
+
+def create_policies() -> None:
     op.create_table(
         "policies",
         sa.Column("name", Name, primary_key=True),
@@ -77,6 +92,9 @@ def upgrade() -> None:
         sa.Column("document", sa.Text(), nullable=False),
         sa.Column("updated_at", Time, nullable=False),
     )
+
+
+def create_tokens() -> None:
     op.create_table(
         "signing_keys",
         sa.Column("id", sa.Text(), primary_key=True),
@@ -100,6 +118,9 @@ def upgrade() -> None:
         sa.Column("updated_at", Time, nullable=False),
         sqlite_with_rowid=False,
     )
+
+
+def create_audit_and_epoch() -> None:
     op.create_table(
         "audit",
         sa.Column("id", Id, primary_key=True, autoincrement=True),
@@ -118,4 +139,3 @@ def upgrade() -> None:
         sa.Column("epoch", sa.BigInteger(), nullable=False),
     )
     op.bulk_insert(epoch, [{"id": 1, "epoch": 1}])
-    op.add_column("uploads", sa.Column("principal", sa.Text(), nullable=False, server_default=""))
