@@ -3,8 +3,8 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address
-from time import time
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
 from starlette.types import Scope
@@ -30,12 +30,16 @@ class Origin:
         headers = Headers(scope=scope)
         address, trusted = self._address(scope, headers)
         scheme = _forwarded_scheme(scope, headers) if trusted else scope["scheme"]
-        return {
+        now = datetime.now(UTC)
+        context: dict[str, tuple[str, ...]] = {
             "aws:sourceip": (address,),
             "aws:useragent": (headers.get("user-agent", ""),),
             "aws:securetransport": ("true" if scheme == "https" else "false",),
-            "aws:epochtime": (str(int(time())),),
+            "aws:epochtime": (str(int(now.timestamp())),),
+            "aws:currenttime": (f"{now:%Y-%m-%dT%H:%M:%SZ}",),
         }
+        referer = headers.get("referer")
+        return context if referer is None else context | {"aws:referer": (referer,)}
 
     def base_url(self, scope: Scope) -> str:
         """Where this server is for the client that asks: the public URL that was configured, else what it used.
@@ -53,20 +57,27 @@ class Origin:
     def _address(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
         """The client's address, and whether a trusted proxy stands before us and told it."""
         client = scope.get("client")
-        address: str = client[0] if client else ""
+        address = _plain(client[0] if client else "")
         if not self._is_trusted(address):
             return address, False
-        # Each proxy adds on the right; the first from the right that is none of ours is the client.
-        for hop in reversed(headers.get("x-forwarded-for", "").split(",")):
+        # Each proxy adds on the right, or a field after the others; the first from there that is none of ours is the
+        # client. What stands before that the client may have written itself.
+        for hop in reversed(",".join(headers.getlist("x-forwarded-for")).split(",")):
             if not _is_address(hop.strip()):
                 break
-            address = hop.strip()
+            address = _plain(hop.strip())
             if not self._is_trusted(address):
                 break
         return address, True
 
     def _is_trusted(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self.trusted_proxies)
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address as such, also where a socket for both families calls it `::ffff:192.0.2.1`."""
+    mapped = IPv6Address(address).ipv4_mapped if address.lower().startswith("::ffff:") else None
+    return str(mapped) if mapped else address
 
 
 def _is_address(text: str) -> bool:
@@ -78,6 +89,7 @@ def _is_address(text: str) -> bool:
 
 
 def _forwarded_scheme(scope: Scope, headers: Headers) -> str:
-    forwarded = headers.get("x-forwarded-proto", "").lower()
-    scheme: str = forwarded if forwarded in ("http", "https") else scope["scheme"]
+    forwarded = headers.getlist("x-forwarded-proto")[-1:]
+    said = forwarded[0].lower() if forwarded else ""
+    scheme: str = said if said in ("http", "https") else scope["scheme"]
     return scheme

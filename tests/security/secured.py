@@ -174,7 +174,7 @@ def secured(folder: Path, **settings: str) -> Iterator[Secured]:
         "ESTIVA_TRUSTED_PROXIES": '["127.0.0.1/32"]',
         **{f"ESTIVA_{name.upper()}": value for name, value in settings.items()},
     }
-    command = [ESTIVA, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
+    command: list[str | Path] = [ESTIVA, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
     with without_settings(), running(command, log, environment=environment) as process:
         registry = Registry(port, data, log, process)
         _await_health(registry)
