@@ -94,7 +94,7 @@ class TrustedIssuers:
 
     async def _job(self, trust: Trust, text: str, header: Mapping[str, Any]) -> Principal | None:
         key_id, algorithm = header.get("kid"), header.get("alg")
-        if not isinstance(key_id, str) or algorithm not in ALGORITHMS.values():
+        if not isinstance(key_id, str) or not isinstance(algorithm, str) or algorithm not in ALGORITHMS.values():
             return None
         key = await self._keys.find(trust, key_id, algorithm)
         if key is None:

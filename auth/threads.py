@@ -1,4 +1,4 @@
-"""A few threads for what is slow on purpose, so that guessing passwords never takes the whole machine."""
+"""A few threads for what is slow, on purpose or not, so that guessing passwords never takes the whole machine."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,8 +13,8 @@ T = TypeVar("T")
 class Threads:
     """Runs blocking calls, `count` at a time; beyond `most_waiting` further ones the answer is TooManyRequests."""
 
-    def __init__(self, count: int = 2, most_waiting: int = 64) -> None:
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix="password")
+    def __init__(self, count: int = 2, most_waiting: int = 64, name: str = "password") -> None:
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
         self._most = count + most_waiting
         self._running = 0
 

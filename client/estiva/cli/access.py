@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from estiva.cli.server import CommandError, server_of, show
+from estiva.cli.server import CommandError, member, server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 Member = Annotated[str, typer.Argument(help="A user's or robot's name.")]
@@ -23,7 +23,7 @@ def keys() -> typer.Typer:
     def ls(context: typer.Context, owner: Member, robot: Robot = False) -> None:
         """List the access keys of a user or robot."""
         found = server_of(context).call("GET", _noun(robot), owner)
-        show(context, found["keys"], ("id", "disabled", "created_at"))
+        show(context, member(found, "keys"), ("id", "disabled", "created_at"))
 
     @app.command()
     def create(context: typer.Context, owner: Member, robot: Robot = False) -> None:
@@ -49,9 +49,12 @@ def policies() -> typer.Typer:
     OfRepository = Annotated[bool, typer.Option("--repository", help="The name is a repository's.")]  # noqa: N806
 
     @app.command("ls")
-    def ls(context: typer.Context, last: Annotated[str, typer.Option(help="List those after this name.")] = "") -> None:
-        """List the policies by name, and the ready-made ones."""
-        show(context, server_of(context).call("GET", "policies", query={"n": "1000", "last": last}))
+    def ls(context: typer.Context) -> None:
+        """List the policies by name, the ready-made ones last."""
+        server = server_of(context)
+        ready_made = member(server.call("GET", "policies", query={"n": "1"}), "ready_made")
+        found = [{"name": name, "ready_made": False} for name in server.every("policies")]
+        show(context, [*found, *({"name": name, "ready_made": True} for name in ready_made)], ("name", "ready_made"))
 
     @app.command("show")
     def show_one(context: typer.Context, name: Name, repository: OfRepository = False) -> None:
@@ -88,7 +91,7 @@ def issuers() -> typer.Typer:
     @app.command("ls")
     def ls(context: typer.Context) -> None:
         """Show every trusted issuer with its rules."""
-        typer.echo(json.dumps(server_of(context).call("GET", "issuers")["issuers"], indent=2))
+        typer.echo(json.dumps(server_of(context).call("GET", "issuers").get("issuers"), indent=2))
 
     @app.command()
     def put(context: typer.Context, name: Name, document: Document) -> None:
@@ -106,11 +109,11 @@ def issuers() -> typer.Typer:
 def audit(
     context: typer.Context,
     target: Annotated[str | None, typer.Option(help="Only about this one, such as user/alice.")] = None,
-    before: Annotated[str, typer.Option(help="Only older than the record of this number.")] = "",
+    before: Annotated[int | None, typer.Option(min=0, help="Only older than the record of this number.")] = None,
 ) -> None:
     """Show who did what to whom, the latest first, 100 at a time."""
-    query = {"last": before, **({"target": target} if target else {})}
-    records = server_of(context).call("GET", "audit", query=query)["records"]
+    query = {"last": "" if before is None else str(before)} | ({"target": target} if target else {})
+    records = member(server_of(context).call("GET", "audit", query=query), "records")
     show(context, records, ("id", "at", "actor", "address", "action", "target", "detail"))
 
 
@@ -120,6 +123,6 @@ def _noun(robot: bool) -> str:
 
 def _read(document: str) -> str:
     try:
-        return sys.stdin.read() if document == "-" else Path(document).read_text()
+        return (sys.stdin.buffer.read() if document == "-" else Path(document).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"cannot read {document}: {getattr(error, 'strerror', None) or 'not text'}") from None

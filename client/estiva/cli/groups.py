@@ -16,9 +16,9 @@ def groups() -> typer.Typer:
     app = typer.Typer(help="Groups of users and robots that share policies.", no_args_is_help=True)
 
     @app.command("ls")
-    def ls(context: typer.Context, last: Annotated[str, typer.Option(help="List those after this name.")] = "") -> None:
-        """List the groups by name, 1,000 at a time."""
-        show(context, server_of(context).call("GET", "groups", query={"n": "1000", "last": last})["groups"])
+    def ls(context: typer.Context) -> None:
+        """List the groups by name."""
+        show(context, server_of(context).every("groups"))
 
     @app.command("show")
     def show_one(context: typer.Context, name: Name) -> None:

@@ -1,5 +1,6 @@
 """`estiva users` and `estiva robots`."""
 
+import sys
 from typing import Annotated
 
 import typer
@@ -8,6 +9,15 @@ from estiva.cli.attachments import attachments
 from estiva.cli.server import server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
+Secret = Annotated[
+    str,
+    typer.Option(
+        prompt=True,
+        hide_input=True,
+        confirmation_prompt=True,
+        help="The new password, or - to read a line of standard input; asked for where it is not given.",
+    ),
+]
 COLUMNS = ("name", "disabled", "created_at", "expires_at")
 
 
@@ -20,19 +30,19 @@ def users() -> typer.Typer:
     def create(
         context: typer.Context,
         name: Name,
-        password: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+        password: Secret,
     ) -> None:
         """Create a user; the password is asked for where it is not given."""
-        show(context, server_of(context).call("POST", "users", body={"name": name, "password": password}))
+        show(context, server_of(context).call("POST", "users", body={"name": name, "password": _given(password)}))
 
     @app.command()
     def password(
         context: typer.Context,
         name: Name,
-        new: Annotated[str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True)],
+        new: Secret,
     ) -> None:
         """Give a user another password; everybody may change their own."""
-        server_of(context).call("PATCH", "users", name, body={"password": new})
+        server_of(context).call("PATCH", "users", name, body={"password": _given(new)})
 
     return app
 
@@ -70,10 +80,9 @@ def _common(app: typer.Typer, noun: str) -> None:
     """The verbs that users and robots share."""
 
     @app.command("ls")
-    def ls(context: typer.Context, last: Annotated[str, typer.Option(help="List those after this name.")] = "") -> None:
-        """List them by name, 1,000 at a time."""
-        found = server_of(context).call("GET", noun, query={"n": "1000", "last": last})
-        show(context, found[noun], COLUMNS)
+    def ls(context: typer.Context) -> None:
+        """List them by name."""
+        show(context, server_of(context).every(noun), COLUMNS)
 
     @app.command("show")
     def show_one(context: typer.Context, name: Name) -> None:
@@ -96,3 +105,7 @@ def _common(app: typer.Typer, noun: str) -> None:
         server_of(context).call("DELETE", noun, name)
 
     attachments(app, noun)
+
+
+def _given(text: str) -> str:
+    return sys.stdin.readline().rstrip("\r\n") if text == "-" else text
