@@ -21,7 +21,7 @@ class Certificates:
     def __init__(self, certificate: Path, key: Path) -> None:
         self._certificate = certificate
         self._key = key
-        self._seen: Seen | None = self._look()
+        self._seen = self._look()
         self._failure = ""
         self._current = self.context = self._load()
         # A renewal is a context of its own, loaded completely or not at all; the first hands each handshake to it.
@@ -33,12 +33,11 @@ class Certificates:
             seen = self._look()
             if seen == self._seen:
                 return
-            self._seen = seen
             self._current = self._load()
         except CertificateError as error:
             self._log(str(error))
         else:
-            self._failure = ""
+            self._seen, self._failure = seen, ""
             logger.info("certificate renewed")
 
     def _use_current(
