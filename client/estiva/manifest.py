@@ -48,9 +48,6 @@ def parse_manifest(payload: bytes, content_type: str) -> Manifest:
         raise ManifestInvalid("docker schema 1 manifests are not supported")
     if value.get("schemaVersion") != 2:
         raise ManifestInvalid("schemaVersion is not 2")
-    is_image, is_index = "layers" in value or "config" in value, "manifests" in value
-    if is_image and is_index:
-        raise ManifestInvalid("ambiguous manifest: an image and an index at once")
     if media_type in mediatypes.INDEXES:
         return _index(value, media_type)
     if media_type in mediatypes.IMAGES:

@@ -7,6 +7,7 @@ from .refusals import Refusal
 from .settings import ConnectionSettings
 
 _END = b"\r\n\r\n"
+_TLS_HANDSHAKE = b"\x16\x03"  # content type and major version of a record (RFC 8446, 5.1)
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _LONGEST_REST_OF_LINE = 64  # a request line is the target, a method and a version
 
@@ -28,6 +29,9 @@ class HeadReader:
         """The header section and what follows it, once it is complete. Raises Refusal when it is too large."""
         if not self._collected and 0 < data.find(_END) == len(data) - len(_END) <= self._longest_line:
             return data, b""  # what most clients send
+        if not self._collected and data.startswith(_TLS_HANDSHAKE):
+            # docker, podman and skopeo greet so, and speak HTTP as soon as they are answered in it.
+            raise Refusal(400, "TLS is not spoken here")
         searched = max(0, len(self._collected) - len(_END) + 1)
         data = self._collected + data if self._collected else data.lstrip(b"\r\n")  # RFC 9112, 2.2
         end = data.find(_END, searched)

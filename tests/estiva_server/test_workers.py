@@ -141,7 +141,6 @@ def test_a_worker_that_is_killed_is_replaced_and_what_it_counted_stays(served: S
         with served.client() as client:
             return referrer_requests(client)
 
-    time.sleep(1.5)  # what a worker has counted is published every second
     counted_before, before = counted(), workers_of(served)
     os.kill(min(before), signal.SIGKILL)
     eventually(lambda: len(workers_of(served) - before) == 1 and len(workers_of(served)) == WORKERS)
