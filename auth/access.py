@@ -1,52 +1,118 @@
 """The one place that decides whether somebody may do something.
 
-Every door (the registry's API, later the token service and the AWS APIs) asks here and nowhere else.
+Every door (the registry's API, the token service, `/api/v1/`, later the AWS APIs) asks here and nowhere else.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Protocol
 
-from estiva.errors import Denied
+from auth.policy.actions import REQUIRED, Operation
+from auth.principals import Principal
+from auth.tokens import Token
+from estiva.errors import Denied, Unauthorized
 from estiva.reference import RepositoryName
+
+IMAGE_TAG = "ecr:imagetag"
+"""The condition key of the tag that a request is about."""
 
 
 class Action(StrEnum):
-    """What can be done, in the words of registry token scopes."""
+    """What can be asked of a repository, in the words of registry token scopes."""
 
     PULL = "pull"
     PUSH = "push"
     DELETE = "delete"
-    CATALOG = "catalog"
 
 
 @dataclass(frozen=True, slots=True)
-class Principal:
-    """Somebody who asks. An empty name is nobody in particular."""
+class Caller:
+    """Who makes a request, and what is known of the request that a policy may ask about.
 
-    name: str
+    `context` holds condition keys in lower case, such as `aws:sourceip`. With a token, nothing is allowed that
+    the token was not issued for.
+    """
+
+    principal: Principal
+    token: Token | None = None
+    context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def address(self) -> str:
+        """The address that the request came from."""
+        return self.context.get("aws:sourceip", ("",))[0]
 
 
-ANONYMOUS = Principal("")
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was decided, and which condition keys that depended on.
+
+    `lasting` says that it holds while no identity or policy changes, whatever else of the request is different.
+    """
+
+    allowed: bool
+    lasting: bool
+    depends_on: frozenset[str] = frozenset()
+    reason: str = ""
 
 
 class Access(Protocol):
-    """Decides. Synchronous: it is asked on every request, and answers from what it has at hand."""
+    """Decides."""
 
-    def may(self, principal: Principal, action: Action, repository: RepositoryName | None) -> bool:
-        """Whether `principal` may do `action` on `repository`; None is the registry as a whole."""
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        """Whether `caller` may do `action` (such as `ecr:PutImage`) on the resource of that ARN.
+
+        `context` adds condition keys of this one question, such as the tag that is pushed.
+        """
+        ...
+
+    def repository_arn(self, name: RepositoryName) -> str:
+        """The repository's name in policies."""
         ...
 
 
-class OpenAccess:
-    """Everybody may do everything: a registry that listens on loopback only and has no users yet."""
+async def permits(access: Access, caller: Caller, operation: Operation, resource: str, **context: str) -> Verdict:
+    """Whether the caller may do an operation of the OCI API: all actions of one of its alternatives.
 
-    def may(self, principal: Principal, action: Action, repository: RepositoryName | None) -> bool:
-        """See `Access.may`: always yes."""
-        return True
+    What only a later alternative allows does not last: it may not be taken for what the first one would allow.
+    """
+    verdict = Verdict(allowed=False, lasting=True)
+    for place, actions in enumerate(REQUIRED[operation]):
+        verdict = await _all_of(access, caller, sorted(actions), resource, context)
+        if verdict.allowed:
+            return replace(verdict, lasting=verdict.lasting and place == 0)
+    return verdict
 
 
-def permit(access: Access, principal: Principal, action: Action, repository: RepositoryName | None) -> None:
-    """Return where the principal may do it; Denied otherwise."""
-    if not access.may(principal, action, repository):
-        raise Denied(detail={"action": action.value, "repository": str(repository or "")})
+async def _all_of(
+    access: Access, caller: Caller, actions: Sequence[str], resource: str, context: Mapping[str, str]
+) -> Verdict:
+    lasting = True
+    verdict = Verdict(allowed=False, lasting=True)
+    for action in actions:
+        verdict = await access.decide(caller, action, resource, **context)
+        lasting = lasting and verdict.lasting
+        if not verdict.allowed:
+            break
+    return replace(verdict, lasting=lasting)
+
+
+class TokenTooSmall(Unauthorized):
+    """The token is good, and was not issued for this: the client should ask for one that is."""
+
+
+def require_granted(caller: Caller, kind: str, name: str, action: str) -> None:
+    """Return where the caller's token, if it came with one, was issued for this. TokenTooSmall."""
+    if caller.token is not None and not caller.token.grants(kind, name, action):
+        raise TokenTooSmall
+
+
+def refuse(caller: Caller, verdict: Verdict) -> None:
+    """Return where it was allowed; Unauthorized for whoever might sign in, Denied for whoever has."""
+    if verdict.allowed:
+        return
+    if caller.principal.is_anonymous:
+        raise Unauthorized
+    # Not why: that would tell of policies, and of repositories that have one, to those who may not know of them.
+    raise Denied

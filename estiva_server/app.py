@@ -15,18 +15,21 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from auth.access import Access, OpenAccess
-from estiva.errors import NotFound, RegistryError, RequestInvalid, Unsupported
+from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
+from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
+from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
 from estiva_server.jobs import PURGE_EVERY, UploadPurge, repeat
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.observation import Observation, ObservedApp
+from estiva_server.security import Security, build_security
 from registry import Registry
 from registry.api.faults import response_to
 from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import RegistryAPI
+from registry.api.token import TokenAPI
 from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
@@ -36,6 +39,8 @@ from storage.blobs.filesystem import FilesystemBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
 
 DATABASE_FILE = "estiva.db"
+KEYS_EVERY = 3600.0
+REFRESH_TOKENS_EVERY = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +52,21 @@ class Parts:
     threads: ThreadPoolExecutor
     upload_threads: ThreadPoolExecutor
     registry: Registry
-    access: Access
+    security: Security
     health: Health
     metrics: Metrics
     access_log: AccessLog | None
     observation: Observation
+    certificates: Certificates | None
+
+    async def close(self) -> None:
+        """End what `build` began, when what was accepted is done."""
+        await self.database.close()
+        self.security.close()
+        self.threads.shutdown()
+        self.upload_threads.shutdown()
+        if self.access_log is not None:
+            self.access_log.flush()
 
 
 def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
@@ -75,29 +90,44 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         threads=threads,
         upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
         registry=registry,
-        access=OpenAccess(),
+        security=build_security(settings, database),
         health=Health(database, blob_store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
         observation=Observation(tallies, access_log),
+        certificates=build_certificates(settings),
     )
+
+
+def build_certificates(settings: Settings) -> Certificates | None:
+    """The server's certificate, where it has one. CertificateError."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return None
+    return Certificates(settings.tls_certificate, settings.tls_key)
 
 
 def create_app(parts: Parts) -> ASGIApp:
     """The whole server as an ASGI application; its lifespan ends what `build` began."""
     rest = Starlette(
-        routes=[
-            Route("/healthz", parts.health.alive),
-            Route("/readyz", parts.health.ready),
-            Route("/metrics", _metrics_page(parts.metrics)),
-            *RepositoriesAPI(parts.registry, parts.access).routes(),
-        ],
+        routes=routes_beside_registry(parts),
         lifespan=lambda app: _lifespan(parts),
         exception_handlers={RegistryError: _refuse, HTTPException: _refuse, Exception: _refuse},
     )
     # A redirect to the path without its last slash would lead to whatever host the request names.
     rest.router.redirect_slashes = False
-    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.access), rest), parts.observation)
+    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.security.admission), rest), parts.observation)
+
+
+def routes_beside_registry(parts: Parts) -> list[Route]:
+    """Every path that is not under /v2/."""
+    return [
+        Route("/healthz", parts.health.alive),
+        Route("/readyz", parts.health.ready),
+        Route("/metrics", _metrics_page(parts.metrics)),
+        *_token_api(parts.security).routes(),
+        *control_routes(parts.security, parts.database),
+        *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
+    ]
 
 
 class _Doors:
@@ -112,6 +142,10 @@ class _Doors:
         await (self._registry_api if is_registry else self._rest)(scope, receive, send)
 
 
+def _token_api(security: Security) -> TokenAPI:
+    return TokenAPI(security.token_service, security.gate, security.credentials, security.admission.origin)
+
+
 def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
     async def page(request: Request) -> Response:
         return Response(metrics.page(), media_type="text/plain; version=0.0.4")
@@ -120,6 +154,8 @@ def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
+    if isinstance(error, Unauthorized):
+        error.headers.setdefault("WWW-Authenticate", 'Basic realm="estiva"')
     if isinstance(error, HTTPException):
         kinds = {404: NotFound(), 405: Unsupported(headers=error.headers)}
         error = kinds.get(error.status_code, RequestInvalid(error.detail))
@@ -132,18 +168,19 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         parts.metrics.publish()
 
     purge = UploadPurge(parts.registry.uploading, parts.settings.upload_expiry)
+    await parts.security.keys.load()
     jobs = [
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
+        asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
+        asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]
+    if parts.certificates is not None:
+        jobs.append(asyncio.create_task(repeat(LOOK_EVERY, parts.certificates.renew)))
     try:
         yield
     finally:
         for job in jobs:
             job.cancel()
         await asyncio.gather(*jobs, return_exceptions=True)
-        await parts.database.close()
-        parts.threads.shutdown()
-        parts.upload_threads.shutdown()
-        if parts.access_log is not None:
-            parts.access_log.flush()
+        await parts.close()

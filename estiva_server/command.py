@@ -6,8 +6,6 @@ from typing import Annotated
 
 import typer
 
-from estiva_server.config import ConfigurationError, load
-
 
 def serve(
     config: Annotated[Path | None, typer.Option(help="TOML file with settings.")] = None,
@@ -17,6 +15,7 @@ def serve(
 ) -> None:
     """Run the registry until it is asked to stop (SIGTERM or Ctrl-C: running requests end first)."""
     # Imported here so that other commands start without the server's weight.
+    from estiva_server.config import ConfigurationError, load
     from estiva_server.serve import StartError, run
 
     try:

@@ -1,12 +1,15 @@
 """Settings: defaults, then a TOML file, then ESTIVA_* in the environment, then the command line; resolved once."""
 
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "ESTIVA_"
+COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
+"""Variables of the commands that speak to a server; the server itself has nothing to do with them."""
 
 
 class ConfigurationError(Exception):
@@ -23,6 +26,40 @@ class Settings(BaseSettings):
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port and the data.")
     log_level: str = Field("info", description="Least severe level of the application log.")
     access_log: bool = Field(True, description="Write one JSON line per request to standard output.")
+    open: bool = Field(False, description="Let everybody do everything, without signing in; on loopback only.")
+    account: str = Field("000000000000", pattern=r"^[0-9]{12}$", description="The account that everything belongs to.")
+    region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="The region in names of resources.")
+    admin_password: SecretStr | None = Field(
+        None, description="Password of `admin` at the first start; by default one is made and printed once."
+    )
+    admin_access_key_id: str | None = Field(
+        None, pattern=r"^AKIA[A-Z2-7]{16}$", description="Id of an access key of `admin`, made at the first start."
+    )
+    admin_secret_access_key: SecretStr | None = Field(None, description="The secret of that access key.")
+    master_key: SecretStr | None = Field(
+        None, description="64 hexadecimal digits that seal secrets; by default kept in the data directory."
+    )
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,300}$",
+        description="What clients call this server; by default what they used.",
+    )
+    trusted_proxies: list[IPvAnyNetwork] = Field(
+        [], description="Networks of proxies whose word on a client's address and scheme counts in policies."
+    )
+    token_service: str = Field(
+        "estiva", pattern=r"^[A-Za-z0-9._:-]{1,255}$", description="The service that registry tokens are for."
+    )
+    token_life: float = Field(300, ge=60, le=3600, description="Seconds that a registry token is good.")
+    htpasswd: Path | None = Field(None, description="A htpasswd file (bcrypt) whose users may come in too.")
+    htpasswd_policies: list[str] = Field(
+        ["AmazonEC2ContainerRegistryPowerUser"], description="The policies of every user of the htpasswd file."
+    )
+    private_issuers: bool = Field(
+        False, description="Fetch keys of trusted issuers over plain HTTP and from private addresses too."
+    )
+    tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
+    tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     upload_expiry: float = Field(86_400, gt=0, description="Seconds after which an unfinished, idle upload is purged.")
     drain_timeout: float = Field(30, ge=0, description="Seconds that running requests get to end after SIGTERM.")
     storage_threads: int = Field(32, ge=4, le=512, description="Threads per worker that read, hash and write blobs.")
@@ -48,6 +85,16 @@ class Settings(BaseSettings):
         if value.lower() not in ("debug", "info", "warning", "error"):
             raise ValueError("is none of debug, info, warning, error")
         return value.lower()
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "Settings":
+        if self.open and not is_loopback(self.address[0]):
+            raise ValueError("open is for loopback addresses only")
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if (self.admin_access_key_id is None) != (self.admin_secret_access_key is None):
+            raise ValueError("admin_access_key_id and admin_secret_access_key go together")
+        return self
 
     @classmethod
     def settings_customise_sources(
@@ -75,11 +122,19 @@ def split_listen(text: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
 def load(file: Path | None = None, environment: dict[str, str] | None = None, **flags: Any) -> Settings:
     """The settings in force. `flags` that are None were not given. ConfigurationError, also for unknown names."""
     if file is not None and not file.is_file():
         raise ConfigurationError(f"no configuration file {file}")
-    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables()
+    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables() - COMMANDS
     if unknown:
         raise ConfigurationError(f"unknown setting in the environment: {', '.join(sorted(unknown))}")
 

@@ -1,5 +1,6 @@
 """Runs the server: prepares the data directory, opens the port, starts one worker or several."""
 
+import asyncio
 import contextlib
 import math
 import socket
@@ -10,17 +11,23 @@ from types import FrameType
 
 import uvicorn
 
-from estiva.errors import BodyTimeout, Unavailable
-from estiva_server.app import DATABASE_FILE, Parts, build, create_app
+from auth.htpasswd import HtpasswdError
+from auth.sealing import SealBrokenError
+from estiva.errors import BodyTimeout, RegistryError, Unavailable
+from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
+from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
+from estiva_server.first_start import ADMIN, Welcome, first_start
 from estiva_server.http import AnswerCache, ConnectionSettings, connection_class
 from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
+from estiva_server.security import build_security
 from estiva_server.workers import supervise
 from registry.api.faults import envelope
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.durable import make_directory
 from storage.metadata.migrations import MigrationError, migrate
+from storage.metadata.sqlite import SQLiteDatabase
 
 BACKLOG = 2048
 _CODES = {error.status: error.code for error in (BodyTimeout, Unavailable)}
@@ -34,8 +41,7 @@ def run(settings: Settings) -> None:
     """Serve until asked to stop. StartError when that can't begin."""
     configure(settings.log_level)
     with _listener(settings) as listener:
-        prepare(settings)
-        _greet(settings, listener)
+        _greet(settings, listener, prepare(settings))
         if settings.workers == 1:
             work(settings, listener)
             return
@@ -45,16 +51,34 @@ def run(settings: Settings) -> None:
             supervise(settings.workers, work, arguments, on_end=listener.close)
 
 
-def prepare(settings: Settings) -> None:
-    """Make the data directory what this version expects. StartError."""
+def prepare(settings: Settings) -> Welcome:
+    """Make the data directory what this version expects, and let somebody in. StartError."""
     try:
         make_directory(settings.data.absolute())
         FilesystemBlobStore(settings.data).probe()
         migrate(settings.data / DATABASE_FILE)
+        return asyncio.run(_let_somebody_in(settings))
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
     except MigrationError as error:
         raise StartError(f"cannot use database {settings.data / DATABASE_FILE}: {error}") from error
+    except SealBrokenError:
+        raise StartError("the master key is not the one that sealed what this data directory holds") from None
+    except (CertificateError, HtpasswdError, RegistryError, ValueError) as error:
+        raise StartError(str(error)) from None
+
+
+async def _let_somebody_in(settings: Settings) -> Welcome:
+    build_certificates(settings)  # refused here, once, and not by every worker
+    database = SQLiteDatabase(settings.data / DATABASE_FILE)
+    try:
+        security = build_security(settings, database)
+        try:
+            return await first_start(settings, database, security)
+        finally:
+            security.close()
+    finally:
+        await database.close()
 
 
 def work(settings: Settings, listener: socket.socket, shared_metrics: Path | None = None) -> None:
@@ -73,6 +97,9 @@ def work(settings: Settings, listener: socket.socket, shared_metrics: Path | Non
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
         backlog=BACKLOG,
     )
+    if parts.certificates is not None:
+        config.load()
+        config.ssl = parts.certificates.context
     DrainingServer(config, parts).run(sockets=[listener])
 
 
@@ -124,13 +151,22 @@ def _listener(settings: Settings) -> Iterator[socket.socket]:
         yield listener
 
 
-def _greet(settings: Settings, listener: socket.socket) -> None:
+def _greet(settings: Settings, listener: socket.socket, welcome: Welcome) -> None:
     host, port = listener.getsockname()[:2]
     address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    print(  # noqa: T201 - this is what a person starts the command to see
-        f"estiva serves http://{address} from {settings.data.resolve()}\n\n"
-        f"  docker tag IMAGE {address}/hello:1\n"
-        f"  docker push {address}/hello:1\n"
-        f"  docker pull {address}/hello:1\n",
-        flush=True,
-    )
+    scheme = "https" if settings.tls_certificate else "http"
+    lines = [f"estiva serves {scheme}://{address} from {settings.data.resolve()}", ""]
+    if welcome.generated_password is not None:
+        lines += [
+            f"  The password of user {ADMIN} is {welcome.generated_password}",
+            "  It is shown only this once.",
+            "",
+        ]
+    if not settings.open:
+        lines += [f"  docker login {address} --username {ADMIN}"]
+    lines += [
+        f"  docker tag IMAGE {address}/hello:1",
+        f"  docker push {address}/hello:1",
+        f"  docker pull {address}/hello:1",
+    ]
+    print("\n".join(lines), end="\n\n", flush=True)  # noqa: T201 - this is what a person starts the command to see

@@ -34,6 +34,10 @@ class Listing:
         """At most `limit` repository names after `last`, in byte order."""
         return _page(await self._database.read(repositories.page(last, limit + 1)), limit)
 
+    async def exists(self, name: RepositoryName) -> bool:
+        """Whether there is such a repository."""
+        return await self._database.read(repositories.find(name)) is not None
+
     async def tags(self, name: RepositoryName, last: str, limit: int) -> Page[str]:
         """At most `limit` tags after `last`, in byte order; NameUnknown."""
 

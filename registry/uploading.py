@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -28,6 +29,15 @@ Body = Callable[[Callable[[memoryview], None]], Awaitable[int]]
 """A request's body: given a `write`, it calls that with every piece, in a worker thread, and returns the length."""
 
 
+@dataclass(frozen=True, slots=True)
+class UploadKey:
+    """Names an upload: its id counts only in its repository, and only for whoever began it."""
+
+    repository: RepositoryName
+    id: str
+    owner: str = ""
+
+
 class Uploading:
     """Takes blobs in."""
 
@@ -36,28 +46,28 @@ class Uploading:
         self._blob_store = blob_store
         self._threads = threads
 
-    async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256) -> str:
+    async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
         """Begin an upload and return its id, which nobody can guess. It outlives this process."""
         upload_id = str(uuid.uuid4())
         await self._blocking(self._blob_store.create_upload, upload_id)
-        record = UploadRecord(upload_id, name, algorithm)
+        record = UploadRecord(upload_id, name, algorithm, owner)
         # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
         await self._database.write(lambda: uploads.start(record), durable=False)
         return upload_id
 
-    async def offset(self, name: RepositoryName, upload_id: str) -> int:
+    async def offset(self, key: UploadKey) -> int:
         """How many bytes of the upload are here. BlobUploadUnknown."""
-        await self._record(name, upload_id)
+        await self._record(key)
         with _in_the_protocols_words():
-            return await self._blocking(self._blob_store.upload_offset, upload_id)
+            return await self._blocking(self._blob_store.upload_offset, key.id)
 
-    async def append(self, name: RepositoryName, upload_id: str, body: Body, start: int | None = None) -> int:
+    async def append(self, key: UploadKey, body: Body, start: int | None = None) -> int:
         """Add the body's bytes and return the new offset. BlobUploadUnknown.
 
         With `start`, BlobUploadOutOfOrder unless the upload ends exactly there. When the body breaks off,
         what came of it stays.
         """
-        record = await self._record(name, upload_id)
+        record = await self._record(key)
         upload = await self._open(record)
         try:
             _require_order(upload, start)
@@ -66,18 +76,16 @@ class Uploading:
         finally:
             await self._blocking(upload.close)
 
-    async def finish(
-        self, name: RepositoryName, upload_id: str, digest: Digest, body: Body, start: int | None = None
-    ) -> None:
+    async def finish(self, key: UploadKey, digest: Digest, body: Body, start: int | None = None) -> None:
         """Add the body's bytes, if any, and make the upload a blob of that digest; durable when this returns.
 
         BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid, after which the upload is gone.
         """
-        record = await self._database.read(uploads.find(name, upload_id))
+        record = await self._find(key)
         if record is None:
-            await self._require_finished(name, upload_id, digest)
+            await self._require_finished(key, digest)
             return
-        upload = await self._open(UploadRecord(upload_id, name, digest.algorithm))
+        upload = await self._open(replace(record, algorithm=digest.algorithm))
         try:
             _require_order(upload, start)
             await body(upload.write)
@@ -85,10 +93,10 @@ class Uploading:
         finally:
             await self._blocking(upload.close)
 
-    async def cancel(self, name: RepositoryName, upload_id: str) -> None:
+    async def cancel(self, key: UploadKey) -> None:
         """Forget the upload and its bytes. BlobUploadUnknown."""
-        await self._record(name, upload_id)
-        await self.discard([upload_id])
+        await self._record(key)
+        await self.discard([key.id])
 
     async def discard(self, upload_ids: Iterable[str]) -> None:
         """Forget these uploads, wherever they belong, and their bytes. Idempotent.
@@ -125,20 +133,31 @@ class Uploading:
             return False
         return True
 
-    async def _record(self, name: RepositoryName, upload_id: str) -> UploadRecord:
-        record = await self._database.read(uploads.find(name, upload_id))
+    async def _find(self, key: UploadKey) -> UploadRecord | None:
+        record = await self._database.read(uploads.find(key.repository, key.id))
+        # Somebody else's upload is answered like one that never was.
+        return record if record is not None and record.owner == key.owner else None
+
+    async def _record(self, key: UploadKey) -> UploadRecord:
+        record = await self._find(key)
         if record is None:
-            raise BlobUploadUnknown(detail={"upload": upload_id[:64]})
+            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
         return record
 
-    async def _require_finished(self, name: RepositoryName, upload_id: str, digest: Digest) -> None:
+    async def _require_finished(self, key: UploadKey, digest: Digest) -> None:
         """Return where the upload's end was only never heard of; a repeated request then gets its answer."""
-        if await self._database.read(blobs.find(name, digest)) is None:
-            raise BlobUploadUnknown(detail={"upload": upload_id[:64]})
+        if await self._database.read(blobs.find(key.repository, digest)) is None:
+            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
 
     async def _open(self, record: UploadRecord) -> Upload:
-        with _in_the_protocols_words():
-            return await self._blocking(self._blob_store.open_upload, record.id, record.algorithm)
+        opening = asyncio.ensure_future(self._blocking(self._blob_store.open_upload, record.id, record.algorithm))
+        try:
+            with _in_the_protocols_words():
+                return await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            # The thread goes on: what it opens for nobody has to be let go again.
+            opening.add_done_callback(_close_opened)
+            raise
 
     async def _commit(self, record: UploadRecord, upload: Upload, digest: Digest) -> None:
         try:
@@ -156,6 +175,11 @@ class Uploading:
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+
+def _close_opened(opening: asyncio.Future[Upload]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()
 
 
 def _require_order(upload: Upload, start: int | None) -> None:

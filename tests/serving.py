@@ -51,6 +51,7 @@ def registry_running(folder: Path, program: Sequence[str | Path] = (ESTIVA,)) ->
     """
     port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
+    environment["ESTIVA_OPEN"] = "true"
     with running(_command(program, port, data), log, environment=environment) as process:
         registry = Registry(port, data, log, process)
         _await_answer(registry, process)

@@ -1,15 +1,86 @@
-"""Who a request comes from, and whether it may go on."""
+"""Who a request comes from, whether it may go on, and what it is told when not."""
 
-from auth.access import ANONYMOUS, Access, Action, Principal, permit
-from registry.api.call import Call
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from starlette.types import Scope
+
+from auth.access import Access, Action, Caller, TokenTooSmall, Verdict, permits, refuse, require_granted
+from auth.gate import TokenRefused
+from estiva.errors import RequestInvalid, Unauthorized
+from estiva.reference import RepositoryName
+from registry.api.origin import Origin
+from registry.api.rights import Right
+
+TOKEN_PATH = "/token"  # noqa: S105 - a path
 
 
-def authenticate(call: Call) -> Principal:
-    """The principal behind the request; for now everybody is nobody in particular."""
-    return ANONYMOUS
+class Doorkeeper(Protocol):
+    """Says who is asking (see `auth.gate.Gate`)."""
+
+    async def caller(self, authorization: str | None, context: Mapping[str, tuple[str, ...]]) -> Caller:
+        """Who makes a request with this Authorization header. Unauthorized, TooManyRequests."""
+        ...
 
 
-def authorize(access: Access, call: Call, action: Action) -> None:
-    """Return where the request's principal may do `action` on its repository; Denied otherwise."""
-    call.principal = authenticate(call)
-    permit(access, call.principal, action, call.name)
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """What stands between a request and its endpoint."""
+
+    doorkeeper: Doorkeeper
+    access: Access
+    origin: Origin
+    service: str
+
+    async def caller(self, scope: Scope) -> Caller:
+        """Who makes the request. Unauthorized, TooManyRequests."""
+        return await self.doorkeeper.caller(authorization_of(scope), self.origin.context(scope))
+
+    async def operator(self, scope: Scope) -> Caller:
+        """Who makes a request to `/api/v1/`, where registry tokens count for nothing. Unauthorized."""
+        caller = await self.caller(scope)
+        if caller.token is not None:
+            raise Unauthorized("sign in with a username and a password")
+        return caller
+
+    async def require(self, caller: Caller, right: Right, name: RepositoryName, **context: str) -> Verdict:
+        """Return where the caller may do that in the repository; Unauthorized or Denied otherwise."""
+        verdict = await permits(self.access, caller, right.operation, self.access.repository_arn(name), **context)
+        # Policy first: whoever lacks the right is told so, instead of being sent for one token after the other.
+        refuse(caller, verdict)
+        require_granted(caller, "repository", name.text, right.scope.value)
+        return verdict
+
+    async def may_by_policy(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
+        """Whether policy allows it, whatever the caller's token was issued for."""
+        return (await permits(self.access, caller, right.operation, self.access.repository_arn(name))).allowed
+
+    def challenge(self, scope: Scope, error: Unauthorized, scopes: Sequence[str]) -> str:
+        """The WWW-Authenticate header: where to get a token, and what for (token specification)."""
+        try:
+            realm = self.origin.base_url(scope) + TOKEN_PATH
+        except RequestInvalid:
+            realm = TOKEN_PATH
+        text = f'Bearer realm="{realm}",service="{self.service}"'
+        if scopes:
+            text += f',scope="{" ".join(scopes)}"'
+        if isinstance(error, TokenTooSmall):
+            text += ',error="insufficient_scope"'
+        elif isinstance(error, TokenRefused):
+            text += ',error="invalid_token"'
+        return text
+
+
+def asked_scope(name: RepositoryName, action: Action) -> str:
+    """The token scope that a client should ask for to do that."""
+    actions = "pull,push" if action is Action.PUSH else action.value
+    return f"repository:{name}:{actions}"
+
+
+def authorization_of(scope: Scope) -> str | None:
+    """The Authorization header. RequestInvalid where there are several: which of them others saw, nobody knows."""
+    values = [value for name, value in scope["headers"] if name == b"authorization"]
+    if len(values) > 1:
+        raise RequestInvalid("more than one Authorization header")
+    return values[0].decode("latin-1") if values else None

@@ -12,7 +12,6 @@ from registry.api.repeating import repeatable, unchanged, unchanged_by
 
 async def get(registry: Registry, call: Call) -> Response | FileResponse:
     """Send the blob, or the range of it that is asked for."""
-    version = registry.pulling.version()
     blob = await registry.pulling.blob(call.repository, Digest.parse(call.path["digest"]))
     headers = {
         "Content-Type": "application/octet-stream",
@@ -27,7 +26,7 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse:
     file = registry.pulling.open(blob)
     if part is None:
         response = FileResponse(file, 0, blob.size, headers)
-        repeatable(call, version, response)
+        repeatable(call, response)
         return response
     offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"

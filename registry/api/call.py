@@ -2,17 +2,19 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from auth.access import ANONYMOUS, Access, Principal
+from auth.access import Action, Caller
 from estiva.errors import BodyTimeout, NameInvalid, RequestInvalid, SizeInvalid
 from estiva.reference import RepositoryName
+from registry.api.access import Admission, asked_scope
 from registry.api.body import ClientDisconnected, pour_body
+from registry.api.rights import MOUNT_FROM, Right
 from registry.api.room import Place
 
 MAX_QUERY_VALUES = 1000
@@ -27,11 +29,16 @@ class Call:
 
     scope: Scope
     receive: Receive
-    access: Access
+    admission: Admission
     place: Place
     path: Mapping[str, str]
-    principal: Principal = ANONYMOUS
+    caller: Caller
+    version: int | None = None
+    """The database's version from before anything was looked up for this request."""
     name: RepositoryName | None = None
+    further_scopes: list[str] = field(default_factory=list)
+    lasting: bool = True
+    """Whether the same request of the same caller would be allowed again while no identity or policy changes."""
 
     @property
     def method(self) -> str:
@@ -45,6 +52,31 @@ class Call:
         if self.name is None:
             raise NameInvalid
         return self.name
+
+    async def require(self, right: Right, **context: str) -> None:
+        """Return where the caller may do that in the path's repository; Unauthorized or Denied otherwise."""
+        verdict = await self.admission.require(self.caller, right, self.repository, **context)
+        self.lasting = self.lasting and verdict.lasting
+
+    @property
+    def owner(self) -> str:
+        """Whose uploads these are: those of the caller's name and kind, and of nobody else."""
+        principal = self.caller.principal
+        return f"{principal.kind.value}:{principal.name}"
+
+    async def may_read(self, name: RepositoryName) -> bool:
+        """Whether policy lets the caller read another repository's blobs."""
+        return await self.admission.may_by_policy(self.caller, MOUNT_FROM, name)
+
+    def is_granted(self, name: RepositoryName) -> bool:
+        """Whether the request's token, if it came with one, was issued for reading that repository."""
+        return self.caller.token is None or self.caller.token.grants("repository", name.text, Action.PULL.value)
+
+    def scopes(self, right: Right | None) -> list[str]:
+        """The scopes of a token that would do for this request."""
+        if self.name is None or right is None:
+            return []
+        return [asked_scope(self.name, right.scope), *self.further_scopes]
 
     @cached_property
     def headers(self) -> Headers:

@@ -2,13 +2,16 @@
 
 from starlette.responses import Response
 
+from auth.access import IMAGE_TAG
 from estiva.digest import Digest
 from estiva.errors import ManifestInvalid, ManifestTooLarge
 from estiva.mediatypes import essence
 from estiva.reference import Tag, parse_reference
 from registry import Registry
 from registry.api.call import Call
+from registry.api.creating import require_repository
 from registry.api.repeating import repeatable, unchanged, unchanged_by
+from registry.api.rights import PUT_MANIFEST
 
 MAX_MANIFEST = 4 * 1024 * 1024
 MAX_TAGS = 100
@@ -16,7 +19,6 @@ MAX_TAGS = 100
 
 async def get(registry: Registry, call: Call) -> Response:
     """Send the manifest as it was pushed, whatever the client says it accepts."""
-    version = registry.pulling.version()
     stored = await registry.pulling.manifest(call.repository, parse_reference(call.path["reference"]))
     headers = {
         "Content-Type": stored.media_type,
@@ -27,7 +29,7 @@ async def get(registry: Registry, call: Call) -> Response:
     if unchanged_by(call, stored.digest):
         return unchanged(headers)
     response = Response(stored.payload, headers=headers)
-    repeatable(call, version, response)
+    repeatable(call, response)
     return response
 
 
@@ -43,6 +45,9 @@ async def put(registry: Registry, call: Call) -> Response:
     payload = await call.read(MAX_MANIFEST)
     if payload is None:
         raise ManifestTooLarge(detail={"limit": MAX_MANIFEST})
+    for tag in tags:
+        await call.require(PUT_MANIFEST, **{IMAGE_TAG: tag.text})
+    await require_repository(registry, call)
     digest, manifest = await registry.pushing.manifest(call.repository, reference, tags, content_type, payload)
     response = Response(status_code=201, headers=_created(call, digest))
     if manifest.subject:

@@ -5,6 +5,8 @@ the database's version from before the answer was looked up, its status, headers
 answer again only to the same request with the same Authorization, and only while that version is the current one.
 """
 
+from math import inf
+from time import monotonic, time
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -14,6 +16,7 @@ from registry.api.call import API_VERSION, Call
 from registry.api.files import FileResponse
 
 EXTENSION = "estiva.answer"
+SIGNED_IN_FOR = 30.0
 
 
 class WholeFile(NamedTuple):
@@ -38,12 +41,20 @@ def unchanged(headers: dict[str, str]) -> Response:
     return Response(status_code=304, headers=kept)
 
 
-def repeatable(call: Call, version: int | None, response: Response | FileResponse) -> None:
-    """Let the connection give this answer again while the database is at `version`."""
+def repeatable(call: Call, response: Response | FileResponse) -> None:
+    """Let the connection give this answer again, to this Authorization, while the database is at the call's version."""
     remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
-    if remember is None or version is None:
+    if remember is None or call.version is None or not call.lasting:
         return
     body = (
         WholeFile(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
     )
-    remember(version, response.status_code, [*response.raw_headers, API_VERSION], body)
+    headers = [*response.raw_headers, API_VERSION]
+    remember(call.version, response.status_code, headers, body, expires=monotonic() + _good_for(call))
+
+
+def _good_for(call: Call) -> float:
+    """Seconds until the caller has to be looked at again, though nothing has changed: tokens and robots expire."""
+    if call.caller.token is not None:
+        return call.caller.token.expires - time()
+    return inf if call.caller.principal.is_anonymous else SIGNED_IN_FOR

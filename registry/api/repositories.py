@@ -4,17 +4,20 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth.access import ANONYMOUS, Access, Action, permit
+from auth.access import refuse
 from estiva.reference import RepositoryName
 from registry import Registry
+from registry.api.access import Admission
+
+DELETE_REPOSITORY = "ecr:DeleteRepository"
 
 
 class RepositoriesAPI:
     """Operations on whole repositories."""
 
-    def __init__(self, registry: Registry, access: Access) -> None:
+    def __init__(self, registry: Registry, admission: Admission) -> None:
         self._registry = registry
-        self._access = access
+        self._admission = admission
 
     def routes(self) -> list[Route]:
         """Every path of this API."""
@@ -23,6 +26,8 @@ class RepositoriesAPI:
     async def delete(self, request: Request) -> Response:
         """Delete a repository with everything in it: 204, or 404 NAME_UNKNOWN."""
         name = RepositoryName.parse(request.path_params["name"])
-        permit(self._access, ANONYMOUS, Action.DELETE, name)
+        caller = await self._admission.operator(request.scope)
+        access = self._admission.access
+        refuse(caller, await access.decide(caller, DELETE_REPOSITORY, access.repository_arn(name)))
         await self._registry.deleting.repository(name)
         return Response(status_code=204)

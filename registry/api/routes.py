@@ -5,26 +5,40 @@ they end. Requests that are asked for most never get here twice: see `repeating`
 """
 
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import unquote
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from auth.access import Access, Action
-from estiva.errors import NotFound, RequestInvalid, Unsupported
+from auth.access import IMAGE_TAG, Caller
+from auth.principals import ANONYMOUS
+from estiva.errors import NotFound, RequestInvalid, Unauthorized, Unsupported
 from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api import base, blobs, manifests, referrers, tags, uploads
-from registry.api.access import authorize
+from registry.api.access import Admission
 from registry.api.body import ClientDisconnected
 from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
 from registry.api.files import FileResponse
+from registry.api.rights import (
+    CONTINUE_UPLOAD,
+    DELETE,
+    FINISH_UPLOAD,
+    GET_BLOB,
+    GET_MANIFEST,
+    HEAD_BLOB,
+    LIST_REFERRERS,
+    LIST_TAGS,
+    PUT_MANIFEST,
+    START_UPLOAD,
+    Right,
+)
 from registry.api.room import Room
 
-PULL, PUSH, DELETE, CATALOG = Action.PULL, Action.PUSH, Action.DELETE, Action.CATALOG
+NOBODY = Caller(ANONYMOUS)
 
 Endpoint = Callable[[Registry, Call], Awaitable[Response | FileResponse]]
 
@@ -35,31 +49,31 @@ class Route:
 
     label: str
     pattern: re.Pattern[str]
-    methods: dict[str, tuple[Endpoint, Action | None]]
+    methods: dict[str, tuple[Endpoint, Right | None]]
 
 
-def _route(label: str, pattern: str, **methods: tuple[Endpoint, Action | None]) -> Route:
+def _route(label: str, pattern: str, **methods: tuple[Endpoint, Right | None]) -> Route:
     if "GET" in methods:
-        methods["HEAD"] = methods["GET"]
+        methods.setdefault("HEAD", methods["GET"])
     return Route(label, re.compile(pattern), methods)
 
 
 ROUTES = (
     _route("manifest", r"/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)",
-           GET=(manifests.get, PULL), PUT=(manifests.put, PUSH), DELETE=(manifests.delete, DELETE)),
+           GET=(manifests.get, GET_MANIFEST), PUT=(manifests.put, PUT_MANIFEST), DELETE=(manifests.delete, DELETE)),
     _route("uploads", r"/v2/(?P<name>.+)/blobs/uploads/?",
-           POST=(uploads.post, PUSH)),
+           POST=(uploads.post, START_UPLOAD)),
     _route("upload", r"/v2/(?P<name>.+)/blobs/uploads/(?P<upload>[^/]+)",
-           GET=(uploads.get, PUSH), PATCH=(uploads.patch, PUSH), PUT=(uploads.put, PUSH),
-           DELETE=(uploads.delete, PUSH)),
+           GET=(uploads.get, CONTINUE_UPLOAD), PATCH=(uploads.patch, CONTINUE_UPLOAD),
+           PUT=(uploads.put, FINISH_UPLOAD), DELETE=(uploads.delete, CONTINUE_UPLOAD)),
     _route("blob", r"/v2/(?P<name>.+)/blobs/(?P<digest>[^/]+)",
-           GET=(blobs.get, PULL), DELETE=(blobs.delete, DELETE)),
+           GET=(blobs.get, GET_BLOB), HEAD=(blobs.get, HEAD_BLOB), DELETE=(blobs.delete, DELETE)),
     _route("tags", r"/v2/(?P<name>.+)/tags/list",
-           GET=(tags.get, PULL)),
+           GET=(tags.get, LIST_TAGS)),
     _route("referrers", r"/v2/(?P<name>.+)/referrers/(?P<digest>[^/]+)",
-           GET=(referrers.get, PULL)),
+           GET=(referrers.get, LIST_REFERRERS)),
     _route("catalog", r"/v2/_catalog",
-           GET=(tags.catalog, CATALOG)),
+           GET=(tags.catalog, None)),
     _route("base", r"/v2/?",
            GET=(base.get, None)),
 )  # fmt: skip
@@ -68,9 +82,9 @@ ROUTES = (
 class RegistryAPI:
     """The OCI distribution API as an ASGI application for every path under /v2/."""
 
-    def __init__(self, registry: Registry, access: Access) -> None:
+    def __init__(self, registry: Registry, admission: Admission) -> None:
         self._registry = registry
-        self._access = access
+        self._admission = admission
         self._room = Room()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -89,16 +103,28 @@ class RegistryAPI:
         scope["state"]["route"] = route.label
         if scope["method"] not in route.methods:
             raise Unsupported(headers={"Allow": ", ".join(sorted(route.methods))})
-        endpoint, action = route.methods[scope["method"]]
-        call = Call(scope, receive, self._access, self._room.enter(), path)
+        endpoint, right = route.methods[scope["method"]]
+        # The version is older than every fact and every right that the answer will rest on.
+        version = self._registry.pulling.version()
+        call = Call(scope, receive, self._admission, self._room.enter(), path, NOBODY, version)
         if "name" in path:
             call.name = RepositoryName.parse(path["name"])
-        if action is not None:
-            authorize(self._access, call, action)
         try:
+            call.caller = await self._admission.caller(scope)
+            if right is not None:
+                await call.require(right, **_tag_context(path))
             return await endpoint(self._registry, call)
+        except Unauthorized as error:
+            error.headers["WWW-Authenticate"] = self._admission.challenge(scope, error, call.scopes(right))
+            raise
         finally:
             call.place.leave()
+
+
+def _tag_context(path: Mapping[str, str]) -> dict[str, str]:
+    """The tag that the request is about, where it is about one."""
+    reference = path.get("reference", ":")
+    return {} if ":" in reference else {IMAGE_TAG: reference}
 
 
 def _match(raw_path: bytes) -> tuple[Route, dict[str, str]]:

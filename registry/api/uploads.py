@@ -5,29 +5,34 @@ from contextlib import contextmanager
 
 from starlette.responses import Response
 
-from auth.access import Action
+from auth.access import Action, TokenTooSmall
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadOutOfOrder, DigestInvalid, NameInvalid
 from estiva.reference import RepositoryName
 from registry import Registry
+from registry.api.access import asked_scope
 from registry.api.call import Call
+from registry.api.creating import require_repository
 from registry.api.ranges import chunk_start
+from registry.api.rights import UPLOAD_AT_ONCE
+from registry.uploading import UploadKey
 
 
 async def post(registry: Registry, call: Call) -> Response:
     """Begin an upload; or take a whole blob in at once; or mount one that another repository has."""
+    await require_repository(registry, call)
     if (mounted := call.value("mount")) is not None:
         return await _mount(registry, call, mounted)
     if (named := call.value("digest")) is not None:
         return await _whole(registry, call, Digest.parse(named))
     algorithm = Algorithm.parse(call.value("digest-algorithm") or Algorithm.SHA256.value)
-    return _accepted(call, await registry.uploading.start(call.repository, algorithm), 0)
+    return _accepted(call, await registry.uploading.start(call.repository, algorithm, call.owner), 0)
 
 
 async def get(registry: Registry, call: Call) -> Response:
     """Tell how much of the upload is here."""
     upload_id = call.path["upload"]
-    return _accepted(call, upload_id, await registry.uploading.offset(call.repository, upload_id), status=204)
+    return _accepted(call, upload_id, await registry.uploading.offset(_key(call)), status=204)
 
 
 async def patch(registry: Registry, call: Call) -> Response:
@@ -35,7 +40,7 @@ async def patch(registry: Registry, call: Call) -> Response:
     upload_id = call.path["upload"]
     start = chunk_start(call.headers.get("content-range"), call.content_length)
     with _telling_where_it_ends(call, upload_id):
-        offset = await registry.uploading.append(call.repository, upload_id, call.pour, start)
+        offset = await registry.uploading.append(_key(call), call.pour, start)
     return _accepted(call, upload_id, offset)
 
 
@@ -47,20 +52,21 @@ async def put(registry: Registry, call: Call) -> Response:
     digest = Digest.parse(named)
     start = chunk_start(call.headers.get("content-range"), call.content_length)
     with _telling_where_it_ends(call, upload_id):
-        await registry.uploading.finish(call.repository, upload_id, digest, call.pour, start)
+        await registry.uploading.finish(_key(call), digest, call.pour, start)
     return _created(call, digest)
 
 
 async def delete(registry: Registry, call: Call) -> Response:
     """Cancel the upload."""
-    await registry.uploading.cancel(call.repository, call.path["upload"])
+    await registry.uploading.cancel(_key(call))
     return Response(status_code=204)
 
 
 async def _whole(registry: Registry, call: Call, digest: Digest) -> Response:
-    upload_id = await registry.uploading.start(call.repository, digest.algorithm)
+    await call.require(UPLOAD_AT_ONCE)
+    upload_id = await registry.uploading.start(call.repository, digest.algorithm, call.owner)
     try:
-        await registry.uploading.finish(call.repository, upload_id, digest, call.pour)
+        await registry.uploading.finish(UploadKey(call.repository, upload_id, call.owner), digest, call.pour)
     except BaseException:
         # Nobody was told of this upload, so nobody will continue it.
         await registry.uploading.discard([upload_id])
@@ -73,17 +79,29 @@ async def _mount(registry: Registry, call: Call, named: str) -> Response:
     sources = await _readable_sources(registry, call, digest)
     if sources and await registry.uploading.mount(call.repository, digest, sources):
         return _created(call, digest)
-    return _accepted(call, await registry.uploading.start(call.repository, digest.algorithm), 0)
+    return _accepted(call, await registry.uploading.start(call.repository, digest.algorithm, call.owner), 0)
 
 
 async def _readable_sources(registry: Registry, call: Call, digest: Digest) -> list[RepositoryName]:
-    """Where the blob may be mounted from: the repository named, or any, that this principal may read."""
+    """Where the blob may be mounted from: the repository named, or any, that this caller may read.
+
+    TokenTooSmall where the caller may and the token does not say so: with a token for both it goes on.
+    """
     named = call.value("from")
     try:
         candidates = [RepositoryName.parse(named)] if named else await registry.uploading.holders(digest)
     except NameInvalid:
         return []  # what can't exist has no blobs: answered like any other repository that lacks it
-    return [source for source in candidates if call.access.may(call.principal, Action.PULL, source)]
+    readable = [source for source in candidates if await call.may_read(source)]
+    granted = [source for source in readable if call.is_granted(source)]
+    if readable and not granted:
+        call.further_scopes.append(asked_scope(readable[0], Action.PULL))
+        raise TokenTooSmall
+    return granted
+
+
+def _key(call: Call) -> UploadKey:
+    return UploadKey(call.repository, call.path["upload"], call.owner)
 
 
 @contextmanager

@@ -1,12 +1,21 @@
 """Repositories: created by the first push, listed by name, deleted with everything in them."""
 
 from estiva.reference import RepositoryName
+from storage.metadata import access
 from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
 FIND = "SELECT id FROM repositories WHERE name = :name"
 PAGE = "SELECT name FROM repositories WHERE name > :last ORDER BY name LIMIT :limit"
-CONTENTS = ("tags", "manifest_children", "manifest_blobs", "manifests", "repository_blobs", "uploads")
+CONTENTS = (
+    "tags",
+    "manifest_children",
+    "manifest_blobs",
+    "manifests",
+    "repository_blobs",
+    "uploads",
+    "repository_policies",
+)
 
 
 def find(name: RepositoryName) -> Work[int | None]:
@@ -47,4 +56,5 @@ def delete(name: RepositoryName) -> Work[list[str] | None]:
             {"repository": repository},
         )
     yield Statement("DELETE FROM repositories WHERE id = :repository", {"repository": repository})
+    yield from access.advance()
     return [upload for (upload,) in uploads]

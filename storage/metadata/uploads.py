@@ -8,33 +8,36 @@ from storage.metadata import repositories
 from storage.metadata.database import Statement, Work
 
 START = """
-INSERT INTO uploads (id, repository_id, algorithm, started_at) VALUES (:id, :repository, :algorithm, :now)
+INSERT INTO uploads (id, repository_id, algorithm, principal, started_at)
+VALUES (:id, :repository, :algorithm, :owner, :now)
 """
 FIND = """
-SELECT uploads.algorithm FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
+SELECT uploads.algorithm, uploads.principal FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
 WHERE uploads.id = :id AND repositories.name = :name
 """
 
 
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
-    """An unfinished upload, and the algorithm its content is hashed with while it arrives."""
+    """An unfinished upload, the algorithm its content is hashed with while it arrives, and who began it."""
 
     id: str
     repository: RepositoryName
     algorithm: Algorithm
+    owner: str = ""
 
 
 def start(upload: UploadRecord) -> Work[None]:
     """Enter a new upload, and its repository where there was none."""
     repository = yield from repositories.ensure(upload.repository)
-    yield Statement(START, {"id": upload.id, "repository": repository, "algorithm": upload.algorithm.value})
+    values = {"id": upload.id, "repository": repository, "algorithm": upload.algorithm.value, "owner": upload.owner}
+    yield Statement(START, values)
 
 
 def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
     """The upload, None where this repository has none of that id."""
     rows = yield Statement(FIND, {"id": upload_id, "name": name.text})
-    return UploadRecord(upload_id, name, Algorithm(rows[0][0])) if rows else None
+    return UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
 
 
 def forget(upload_id: str) -> Work[None]:

@@ -29,13 +29,11 @@ def server_host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="package")
 def application(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ASGIApp]:
     """The registry as an ASGI application."""
-    settings = load(data=tmp_path_factory.mktemp("conformance"), access_log=False)
+    settings = load(data=tmp_path_factory.mktemp("conformance"), access_log=False, open=True)
     prepare(settings)
     parts = build(settings)
     yield create_app(parts)
-    asyncio.run(parts.database.close())
-    parts.threads.shutdown()
-    parts.upload_threads.shutdown()
+    asyncio.run(parts.close())
 
 
 @pytest.fixture(params=["server", "application"])

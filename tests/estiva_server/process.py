@@ -140,7 +140,7 @@ def _start(folder: Path, *arguments: str, environment: Mapping[str, str] | None)
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            env={**clean, **(environment or {})},
+            env={**clean, "ESTIVA_OPEN": "true", **(environment or {})},
             cwd=folder,
         )
 

@@ -18,11 +18,9 @@ from storage.metadata.database import Statement, Work
 def parts(database_file: Path) -> Iterator[Parts]:
     """One process' parts on an empty data directory."""
     assert database_file.name == DATABASE_FILE
-    parts = build(load(data=database_file.parent, access_log=False))
+    parts = build(load(data=database_file.parent, access_log=False, open=True))
     yield parts
-    asyncio.run(parts.database.close())
-    parts.threads.shutdown()
-    parts.upload_threads.shutdown()
+    asyncio.run(parts.close())
 
 
 @pytest.fixture

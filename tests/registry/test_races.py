@@ -10,6 +10,7 @@ from estiva.errors import RegistryError
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import RepositoryName, Tag
 from registry import Registry
+from registry.uploading import UploadKey
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
@@ -64,17 +65,19 @@ async def test_fifty_who_upload_one_blob(registry: Registry, database: SQLiteDat
 
 async def test_fifty_who_append_to_one_upload(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
-    ended = await statuses(registry.uploading.append(NAME, upload_id, body(CONTENT), start=0) for _ in range(MANY))
+    ended = await statuses(
+        registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT), start=0) for _ in range(MANY)
+    )
     assert ended.count(0) == 1
     assert set(ended) <= {0, 400, 416}
-    await registry.uploading.finish(NAME, upload_id, DIGEST, body())
+    await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body())
     assert (await registry.pulling.blob(NAME, DIGEST)).size == len(CONTENT)
 
 
 async def test_fifty_who_end_one_upload(registry: Registry, database: SQLiteDatabase) -> None:
     upload_id = await registry.uploading.start(NAME)
-    await registry.uploading.append(NAME, upload_id, body(CONTENT))
-    ended = await statuses(registry.uploading.finish(NAME, upload_id, DIGEST, body()) for _ in range(MANY))
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
+    ended = await statuses(registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body()) for _ in range(MANY))
     assert ended.count(0) >= 1
     assert set(ended) <= {0, 400, 404}
     assert (await registry.pulling.blob(NAME, DIGEST)).size == len(CONTENT)
@@ -85,8 +88,8 @@ async def test_uploads_that_end_and_are_cancelled_at_once(registry: Registry, da
     uploads = [await registry.uploading.start(NAME) for _ in range(MANY)]
     attempts: list[Awaitable[object]] = []
     for upload_id in uploads:
-        attempts.append(registry.uploading.finish(NAME, upload_id, DIGEST, body(CONTENT)))
-        attempts.append(registry.uploading.cancel(NAME, upload_id))
+        attempts.append(registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body(CONTENT)))
+        attempts.append(registry.uploading.cancel(UploadKey(NAME, upload_id)))
     assert set(await statuses(attempts)) <= {0, 400, 404}
     assert await count(database, "uploads") == 0
     if await count(database, "blobs"):

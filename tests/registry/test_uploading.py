@@ -8,6 +8,7 @@ from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUnknown, BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
 from estiva.reference import RepositoryName
 from registry import Registry
+from registry.uploading import UploadKey
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
 from tests.fixtures.facts import NAME, OTHER, count, select
@@ -32,13 +33,15 @@ async def test_pieces_become_a_blob(registry: Registry, pieces: list[bytes]) -> 
     assert uuid.UUID(upload_id).version == 4
     offset = 0
     for piece in pieces:
-        assert await registry.uploading.offset(NAME, upload_id) == offset
-        assert await registry.uploading.append(NAME, upload_id, body(piece), start=offset) == offset + len(piece)
+        assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == offset
+        assert await registry.uploading.append(UploadKey(NAME, upload_id), body(piece), start=offset) == offset + len(
+            piece
+        )
         offset += len(piece)
-    await registry.uploading.finish(NAME, upload_id, DIGEST, body(), start=offset)
+    await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body(), start=offset)
     assert await pulled(registry, DIGEST) == CONTENT
     with pytest.raises(BlobUploadUnknown):
-        await registry.uploading.offset(NAME, upload_id)
+        await registry.uploading.offset(UploadKey(NAME, upload_id))
 
 
 @pytest.mark.parametrize("started_with", list(Algorithm))
@@ -47,32 +50,32 @@ async def test_the_digest_at_the_end_decides_whatever_was_said_at_the_start(
     registry: Registry, started_with: Algorithm, named_by: Algorithm
 ) -> None:
     upload_id = await registry.uploading.start(NAME, started_with)
-    await registry.uploading.append(NAME, upload_id, body(CONTENT[:5]))
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT[:5]))
     digest = Digest.of(CONTENT, named_by)
-    await registry.uploading.finish(NAME, upload_id, digest, body(CONTENT[5:]))
+    await registry.uploading.finish(UploadKey(NAME, upload_id), digest, body(CONTENT[5:]))
     assert await pulled(registry, digest) == CONTENT
 
 
 async def test_a_chunk_out_of_order_changes_nothing_and_says_where_the_upload_ends(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
-    await registry.uploading.append(NAME, upload_id, body(CONTENT[:5]))
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT[:5]))
     for start in (0, 4, 6):
         with pytest.raises(BlobUploadOutOfOrder) as refused:
-            await registry.uploading.append(NAME, upload_id, body(b"wrong"), start=start)
+            await registry.uploading.append(UploadKey(NAME, upload_id), body(b"wrong"), start=start)
         assert refused.value.detail == {"offset": 5}
         with pytest.raises(BlobUploadOutOfOrder):
-            await registry.uploading.finish(NAME, upload_id, DIGEST, body(b"wrong"), start=start)
-    assert await registry.uploading.offset(NAME, upload_id) == 5
-    await registry.uploading.finish(NAME, upload_id, DIGEST, body(CONTENT[5:]), start=5)
+            await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body(b"wrong"), start=start)
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 5
+    await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body(CONTENT[5:]), start=5)
     assert await pulled(registry, DIGEST) == CONTENT
 
 
 async def test_content_of_another_digest_ends_the_upload(registry: Registry, blob_store: MemoryBlobStore) -> None:
     upload_id = await registry.uploading.start(NAME)
     with pytest.raises(DigestInvalid):
-        await registry.uploading.finish(NAME, upload_id, Digest.of(b"other"), body(CONTENT))
+        await registry.uploading.finish(UploadKey(NAME, upload_id), Digest.of(b"other"), body(CONTENT))
     with pytest.raises(BlobUploadUnknown):
-        await registry.uploading.offset(NAME, upload_id)
+        await registry.uploading.offset(UploadKey(NAME, upload_id))
     assert blobs_in(blob_store) == 0
 
 
@@ -84,32 +87,32 @@ async def test_what_came_of_a_body_that_broke_off_stays(registry: Registry) -> N
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await registry.uploading.append(NAME, upload_id, broken)
-    assert await registry.uploading.offset(NAME, upload_id) == 5
+        await registry.uploading.append(UploadKey(NAME, upload_id), broken)
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 5
     with pytest.raises(ConnectionResetError):
-        await registry.uploading.finish(NAME, upload_id, DIGEST, broken)
-    assert await registry.uploading.offset(NAME, upload_id) == 10
+        await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, broken)
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 10
 
 
 async def test_an_upload_belongs_to_its_repository(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
     for attempt in (
-        registry.uploading.offset(OTHER, upload_id),
-        registry.uploading.append(OTHER, upload_id, body(b"x")),
-        registry.uploading.finish(OTHER, upload_id, DIGEST, body(CONTENT)),
-        registry.uploading.cancel(OTHER, upload_id),
+        registry.uploading.offset(UploadKey(OTHER, upload_id)),
+        registry.uploading.append(UploadKey(OTHER, upload_id), body(b"x")),
+        registry.uploading.finish(UploadKey(OTHER, upload_id), DIGEST, body(CONTENT)),
+        registry.uploading.cancel(UploadKey(OTHER, upload_id)),
     ):
         with pytest.raises(BlobUploadUnknown):
             await attempt
-    assert await registry.uploading.offset(NAME, upload_id) == 0
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 0
 
 
 async def test_an_end_that_was_never_heard_of_can_be_asked_for_again(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
     for _ in range(3):
-        await registry.uploading.finish(NAME, upload_id, DIGEST, body(CONTENT))
+        await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body(CONTENT))
     with pytest.raises(BlobUploadUnknown):
-        await registry.uploading.finish(NAME, upload_id, Digest.of(b"other"), body(b"other"))
+        await registry.uploading.finish(UploadKey(NAME, upload_id), Digest.of(b"other"), body(b"other"))
 
 
 async def test_content_that_is_known_is_kept_once(
@@ -125,13 +128,13 @@ async def test_cancelling_forgets_the_upload_and_its_bytes(
     registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
 ) -> None:
     upload_id = await registry.uploading.start(NAME)
-    await registry.uploading.append(NAME, upload_id, body(CONTENT))
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
     assert list(blob_store.stale_uploads(-1)) == [upload_id]
-    await registry.uploading.cancel(NAME, upload_id)
+    await registry.uploading.cancel(UploadKey(NAME, upload_id))
     assert await count(database, "uploads") == 0
     assert list(blob_store.stale_uploads(-1)) == []
     with pytest.raises(BlobUploadUnknown):
-        await registry.uploading.cancel(NAME, upload_id)
+        await registry.uploading.cancel(UploadKey(NAME, upload_id))
 
 
 async def test_an_upload_that_is_cancelled_while_it_ends_is_unknown_and_no_blob(
@@ -146,9 +149,9 @@ async def test_an_upload_that_is_cancelled_while_it_ends_is_unknown_and_no_blob(
         await go_on.wait()
         return len(CONTENT)
 
-    ending = asyncio.create_task(registry.uploading.finish(NAME, upload_id, DIGEST, slow))
+    ending = asyncio.create_task(registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, slow))
     await arrived.wait()
-    await registry.uploading.cancel(NAME, upload_id)
+    await registry.uploading.cancel(UploadKey(NAME, upload_id))
     go_on.set()
     with pytest.raises(BlobUploadUnknown):
         await ending
@@ -167,12 +170,12 @@ async def test_a_second_request_to_the_same_upload_is_refused_while_the_first_ru
         write(memoryview(CONTENT))
         return len(CONTENT)
 
-    first = asyncio.create_task(registry.uploading.append(NAME, upload_id, slow))
+    first = asyncio.create_task(registry.uploading.append(UploadKey(NAME, upload_id), slow))
     await arrived.wait()
     with pytest.raises(BlobUploadInvalid, match="another request is writing"):
-        await registry.uploading.append(NAME, upload_id, body(b"x"))
+        await registry.uploading.append(UploadKey(NAME, upload_id), body(b"x"))
     with pytest.raises(BlobUploadInvalid, match="another request is writing"):
-        await registry.uploading.finish(NAME, upload_id, DIGEST, body())
+        await registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body())
     go_on.set()
     assert await first == len(CONTENT)
 
@@ -185,7 +188,7 @@ async def test_a_repository_that_is_deleted_takes_its_uploads_with_it(
     await registry.deleting.repository(NAME)
     assert list(blob_store.stale_uploads(-1)) == [kept]
     with pytest.raises(BlobUploadUnknown):
-        await registry.uploading.append(NAME, upload_id, body(CONTENT))
+        await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
 
 
 async def test_a_mounted_blob_is_the_same_bytes(registry: Registry, blob_store: MemoryBlobStore) -> None:
@@ -216,13 +219,13 @@ async def test_uploads_that_nobody_touches_are_purged_and_others_stay(
     assert await database.read(select("SELECT id FROM uploads")) == [(busy,)]
     for upload_id in idle:
         with pytest.raises(BlobUploadUnknown):
-            await registry.uploading.offset(NAME, upload_id)
-    assert await registry.uploading.offset(NAME, busy) == 0
+            await registry.uploading.offset(UploadKey(NAME, upload_id))
+    assert await registry.uploading.offset(UploadKey(NAME, busy)) == 0
 
 
 async def test_an_old_upload_that_still_gets_bytes_is_not_purged(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
     await asyncio.sleep(0.2)
-    await registry.uploading.append(NAME, upload_id, body(CONTENT))
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
     assert await registry.uploading.purge(0.1) == 0
-    assert await registry.uploading.offset(NAME, upload_id) == len(CONTENT)
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == len(CONTENT)

@@ -1,11 +1,14 @@
-"""The `estiva` command. Its verbs come from installed distributions: entry points of the group `estiva.commands`."""
+"""The `estiva` command: verbs of its own, and those of other installed distributions (group `estiva.commands`)."""
 
+import sys
 from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 from estiva import __version__
+from estiva.cli import access, groups, principals
+from estiva.cli.server import DEFAULT_SERVER, CommandError
 
 GROUP = "estiva.commands"
 
@@ -22,17 +25,36 @@ def build() -> typer.Typer:
 
     @app.callback()
     def estiva(
+        context: typer.Context,
+        server: Annotated[str, typer.Option(envvar="ESTIVA_SERVER", help="The server.")] = DEFAULT_SERVER,
+        username: Annotated[str, typer.Option(envvar="ESTIVA_USERNAME", help="Who you are.")] = "admin",
+        password: Annotated[
+            str, typer.Option(envvar="ESTIVA_PASSWORD", show_default=False, help="Your password.")
+        ] = "",
+        as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
         version: Annotated[
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
         ] = False,
     ) -> None:
         """A container registry that is one command."""
+        context.obj = {"server": server, "username": username, "password": password, "json": as_json}
 
+    app.add_typer(principals.users(), name="users")
+    app.add_typer(principals.robots(), name="robots")
+    app.add_typer(access.keys(), name="keys")
+    app.add_typer(groups.groups(), name="groups")
+    app.add_typer(access.policies(), name="policies")
+    app.add_typer(access.issuers(), name="issuers")
+    app.command("audit")(access.audit)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())
     return app
 
 
 def main() -> None:
-    """Run the command line."""
-    build()()
+    """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage."""
+    try:
+        build()()
+    except CommandError as error:
+        typer.echo(f"estiva: {error}", err=True)
+        sys.exit(1)

@@ -5,9 +5,19 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
-from auth.access import OpenAccess
+from auth.access import Access, Caller
+from auth.opening import EVERYBODY, OpenAccess, OpenDoor
+from auth.policy.actions import repository_arn
+from registry.api.access import Admission
 from registry.api.call import Call
+from registry.api.origin import Origin
 from registry.api.room import Room
+
+
+def open_admission(access: Access | None = None) -> Admission:
+    """Everybody is let in; `access` decides what they may do, and without it they may do everything."""
+    everything = OpenAccess(lambda name: repository_arn("us-east-1", "0" * 12, name))
+    return Admission(OpenDoor(), access or everything, Origin(), "estiva")
 
 
 def scope(method: str, target: str, headers: Mapping[str, str] | None = None, **extensions: Any) -> dict[str, Any]:
@@ -32,7 +42,9 @@ def call(target: str = "/v2/", headers: Mapping[str, str] | None = None, *messag
     async def receive() -> Message:
         return next(coming)
 
-    return Call(scope("GET", target, headers, **extensions), receive, OpenAccess(), Room().enter(), {})
+    return Call(
+        scope("GET", target, headers, **extensions), receive, open_admission(), Room().enter(), {}, Caller(EVERYBODY)
+    )
 
 
 async def asked(app: ASGIApp, method: str, target: str, body: bytes = b"") -> tuple[int, dict[str, str], bytes]:

@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from auth.access import Action, Principal
+from auth.access import Caller, Verdict
+from auth.opening import OpenAccess
 from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api.repositories import RepositoriesAPI
@@ -12,57 +13,83 @@ from registry.api.routes import ROUTES, RegistryAPI
 from storage.metadata.sqlite import SQLiteDatabase
 from tests.fixtures.documents import named
 from tests.fixtures.facts import NAME, count, enter_blob
-from tests.registry.api.calls import asked
+from tests.registry.api.calls import asked, open_admission
 
 DIGEST = named(b"{}")
 UPLOAD = "/v2/library/hello/blobs/uploads/e3b0c442-98fc-4c14-9afb-f4c8996fb924"
-RIGHTS = {
-    ("manifest", "GET"): ("/v2/library/hello/manifests/latest", "pull"),
-    ("manifest", "PUT"): ("/v2/library/hello/manifests/latest", "push"),
-    ("manifest", "DELETE"): ("/v2/library/hello/manifests/latest", "delete"),
-    ("blob", "GET"): (f"/v2/library/hello/blobs/{DIGEST}", "pull"),
-    ("blob", "DELETE"): (f"/v2/library/hello/blobs/{DIGEST}", "delete"),
-    ("uploads", "POST"): ("/v2/library/hello/blobs/uploads/", "push"),
-    ("upload", "GET"): (UPLOAD, "push"),
-    ("upload", "PATCH"): (UPLOAD, "push"),
-    ("upload", "PUT"): (f"{UPLOAD}?digest={DIGEST}", "push"),
-    ("upload", "DELETE"): (UPLOAD, "push"),
-    ("tags", "GET"): ("/v2/library/hello/tags/list", "pull"),
-    ("referrers", "GET"): (f"/v2/library/hello/referrers/{DIGEST}", "pull"),
-    ("catalog", "GET"): ("/v2/_catalog", "catalog"),
+RIGHTS: dict[tuple[str, str], tuple[str, list[str]]] = {
+    ("manifest", "GET"): ("/v2/library/hello/manifests/latest", ["BatchGetImage"]),
+    ("manifest", "PUT"): ("/v2/library/hello/manifests/latest", ["PutImage"]),
+    ("manifest", "DELETE"): ("/v2/library/hello/manifests/latest", ["BatchDeleteImage"]),
+    ("blob", "GET"): (f"/v2/library/hello/blobs/{DIGEST}", ["GetDownloadUrlForLayer"]),
+    ("blob", "HEAD"): (f"/v2/library/hello/blobs/{DIGEST}", ["GetDownloadUrlForLayer"]),
+    ("blob", "DELETE"): (f"/v2/library/hello/blobs/{DIGEST}", ["BatchDeleteImage"]),
+    ("uploads", "POST"): ("/v2/library/hello/blobs/uploads/", ["InitiateLayerUpload"]),
+    ("upload", "GET"): (UPLOAD, ["UploadLayerPart"]),
+    ("upload", "PATCH"): (UPLOAD, ["UploadLayerPart"]),
+    ("upload", "PUT"): (f"{UPLOAD}?digest={DIGEST}", ["CompleteLayerUpload", "UploadLayerPart"]),
+    ("upload", "DELETE"): (UPLOAD, ["UploadLayerPart"]),
+    ("tags", "GET"): ("/v2/library/hello/tags/list", ["ListImages"]),
+    ("referrers", "GET"): (f"/v2/library/hello/referrers/{DIGEST}", ["BatchGetImage"]),
 }
+ARN = "arn:aws:ecr:us-east-1:000000000000:repository/"
 
 
-class Asked:
-    """Says yes to these actions alone, and remembers what it was asked."""
+class Asked(OpenAccess):
+    """Allows these actions alone, and remembers what it was asked."""
 
-    def __init__(self, *allowed: str, but_not_on: str = "") -> None:
-        self.questions: list[tuple[str, str | None]] = []
-        self._allowed = allowed
+    def __init__(self, *allowed: str, but_not_on: str = "nowhere") -> None:
+        super().__init__(lambda name: f"{ARN}{name}")
+        self.questions: list[tuple[str, str]] = []
+        self._allowed = {f"ecr:{action}" for action in allowed}
         self._but_not_on = but_not_on
 
-    def may(self, principal: Principal, action: Action, repository: RepositoryName | None) -> bool:
-        self.questions.append((action.value, repository.text if repository else None))
-        return action.value in self._allowed and (repository is None or repository.text != self._but_not_on)
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        self.questions.append((action.removeprefix("ecr:"), resource.removeprefix(ARN)))
+        return Verdict(action in self._allowed and resource != ARN + self._but_not_on, lasting=True)
 
 
 @pytest.mark.parametrize(("label", "method"), RIGHTS)
 async def test_an_endpoint_asks_for_its_right_and_is_denied(
     registry: Registry, database: SQLiteDatabase, label: str, method: str
 ) -> None:
-    target, right = RIGHTS[label, method]
+    target, rights = RIGHTS[label, method]
     access = Asked()
-    status, headers, body = await asked(RegistryAPI(registry, access), method, target, b"{}")
+    status, headers, body = await asked(RegistryAPI(registry, open_admission(access)), method, target, b"{}")
     assert (status, json.loads(body)["errors"][0]["code"]) == (403, "DENIED")
     assert headers["docker-distribution-api-version"] == "registry/2.0"
-    assert access.questions == [(right, None if label == "catalog" else "library/hello")]
+    assert access.questions[0] == (rights[0], "library/hello")
+    assert {resource for _, resource in access.questions} == {"library/hello"}
     assert await count(database, "repositories") == 0
 
 
 @pytest.mark.parametrize(("label", "method"), RIGHTS)
 async def test_that_right_is_enough(registry: Registry, label: str, method: str) -> None:
-    target, right = RIGHTS[label, method]
-    status, *_ = await asked(RegistryAPI(registry, Asked(right)), method, target)
+    target, rights = RIGHTS[label, method]
+    access = Asked(*rights, "CreateRepository")
+    status, *_ = await asked(RegistryAPI(registry, open_admission(access)), method, target)
+    assert status != 403
+
+
+@pytest.mark.parametrize("lacking", [0, 1])
+async def test_half_of_two_rights_is_not_enough(registry: Registry, lacking: int) -> None:
+    target, rights = RIGHTS["upload", "PUT"]
+    access = Asked(rights[lacking])
+    status, *_ = await asked(RegistryAPI(registry, open_admission(access)), "PUT", target)
+    assert status == 403
+
+
+@pytest.mark.parametrize(("label", "method"), [("manifest", "PUT"), ("uploads", "POST")])
+async def test_the_first_push_to_a_name_needs_the_right_to_create_it(
+    registry: Registry, database: SQLiteDatabase, label: str, method: str
+) -> None:
+    target, rights = RIGHTS[label, method]
+    admission = open_admission(Asked(*rights))
+    status, *_ = await asked(RegistryAPI(registry, admission), method, target, b"{}")
+    assert status in (400, 403)
+    assert await count(database, "repositories") == 0
+    await enter_blob(database, b"{}")
+    status, *_ = await asked(RegistryAPI(registry, admission), method, target, b"{}")
     assert status != 403
 
 
@@ -70,16 +97,25 @@ def test_no_endpoint_is_missing_from_the_list() -> None:
     guarded = {
         (route.label, method)
         for route in ROUTES
-        for method, (_, action) in route.methods.items()
-        if action is not None and method != "HEAD"
+        for method, (_, right) in route.methods.items()
+        if right is not None and (method != "HEAD" or route.label == "blob")
     }
     assert guarded == set(RIGHTS)
-    assert [route.label for route in ROUTES if None in {action for _, action in route.methods.values()}] == ["base"]
+    free = [route.label for route in ROUTES if None in {right for _, right in route.methods.values()}]
+    assert free == ["catalog", "base"]
 
 
-def test_head_asks_for_what_get_asks_for() -> None:
+def test_head_asks_for_what_get_asks_for_unless_it_is_a_blobs() -> None:
     for route in ROUTES:
-        assert route.methods.get("HEAD") == route.methods.get("GET")
+        assert route.label == "blob" or route.methods.get("HEAD") == route.methods.get("GET")
+
+
+async def test_whoever_pushes_may_ask_whether_a_blob_is_there(registry: Registry, database: SQLiteDatabase) -> None:
+    await enter_blob(database, b"{}")
+    admission = open_admission(Asked("BatchCheckLayerAvailability"))
+    target = f"/v2/library/hello/blobs/{DIGEST}"
+    assert (await asked(RegistryAPI(registry, admission), "HEAD", target))[0] != 403
+    assert (await asked(RegistryAPI(registry, admission), "GET", target))[0] == 403
 
 
 @pytest.mark.parametrize("query", ["&from=library/secret", ""])
@@ -89,19 +125,20 @@ async def test_a_blob_is_mounted_only_from_where_it_may_be_read(
     secret = RepositoryName("library/secret")
     await enter_blob(database, b"{}", secret)
     target = f"/v2/library/hello/blobs/uploads/?mount={DIGEST}{query}"
-    access = Asked("push", "pull", but_not_on="library/secret")
-    status, headers, _ = await asked(RegistryAPI(registry, access), "POST", target)
+    everything = ("InitiateLayerUpload", "GetDownloadUrlForLayer", "CreateRepository")
+    access = Asked(*everything, but_not_on="library/secret")
+    status, headers, _ = await asked(RegistryAPI(registry, open_admission(access)), "POST", target)
     assert (status, "docker-content-digest" in headers) == (202, False)
-    assert ("pull", "library/secret") in access.questions
-    status, *_ = await asked(RegistryAPI(registry, Asked("push", "pull")), "POST", target)
+    assert ("GetDownloadUrlForLayer", "library/secret") in access.questions
+    status, *_ = await asked(RegistryAPI(registry, open_admission(Asked(*everything))), "POST", target)
     assert status == 201
 
 
 async def test_whole_repositories_are_deleted_by_those_who_may(registry: Registry, database: SQLiteDatabase) -> None:
     await enter_blob(database, b"{}")
-    access = Asked("pull", "push", "catalog")
-    [route] = RepositoriesAPI(registry, access).routes()
+    access = Asked("BatchDeleteImage")
+    [route] = RepositoriesAPI(registry, open_admission(access)).routes()
     with pytest.raises(Exception, match="requested access to the resource is denied"):
         await asked(route, "DELETE", f"/api/v1/repositories/{NAME}")
-    assert access.questions == [("delete", NAME.text)]
+    assert access.questions == [("DeleteRepository", NAME.text)]
     assert await count(database, "repositories") == 1

@@ -1,0 +1,149 @@
+"""Decides by the policies of principals, groups and repositories, and remembers what it decided.
+
+A decision is remembered while nothing that it rests on has changed: the epoch of access tells, and it is looked at
+only when the database has been written to at all. Decisions that rest on the request itself (its address, its tag,
+the time) are made each time.
+"""
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from auth.access import Caller, Verdict
+from auth.issuers import TrustedIssuers
+from auth.keys import SigningKeys
+from auth.policy import (
+    Document,
+    PolicyRequest,
+    evaluate,
+    parse_identity_policy,
+    parse_repository_policy,
+)
+from auth.policy.actions import repository_arn
+from auth.policy.managed import MANAGED_POLICIES
+from auth.principals import Principal
+from estiva.reference import RepositoryName
+from storage.metadata import access, policies
+from storage.metadata.database import Database
+
+MOST_REMEMBERED = 50_000
+# Of these a decision may depend and still be the same for the next request of the same principal.
+LASTING_KEYS = frozenset(
+    {"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"}
+    | {"aws:requestedregion"}
+)
+
+Key = tuple[Principal, str, str]
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class Authority:
+    """An `auth.access.Access` for one account. One per process."""
+
+    def __init__(
+        self,
+        database: Database,
+        keys: SigningKeys,
+        issuers: TrustedIssuers,
+        account: str,
+        region: str,
+        given: Mapping[str, tuple[str, ...]],
+    ) -> None:
+        self.account = account
+        self.region = region
+        self._prefix = f"arn:aws:ecr:{region}:{account}:repository/"
+        self.trusted: Mapping[str, tuple[str, ...]] = given
+        """The policies, by name, of principals that are not stored: by what vouches for them."""
+        self._given = given
+        self._issuers = issuers
+        self._database = database
+        self._keys = keys
+        self._version: int | None = None
+        self._epoch = 0
+        self._verdicts: OrderedDict[Key, Verdict] = OrderedDict()
+        self._identity: OrderedDict[Principal, tuple[Document, ...]] = OrderedDict()
+        self._repository: OrderedDict[str, Document | None] = OrderedDict()
+
+    def repository_arn(self, name: RepositoryName) -> str:
+        """See `Access.repository_arn`."""
+        return repository_arn(self.region, self.account, name)
+
+    async def epoch(self) -> int:
+        """The epoch of access; whatever was remembered of an earlier one has been forgotten."""
+        version = self._database.version()
+        if version is None or version != self._version:
+            epoch = await self._database.read(access.epoch())
+            if epoch != self._epoch:
+                await self._begin(epoch)
+            self._version = version
+        return self._epoch
+
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        """See `Access.decide`."""
+        await self.epoch()
+        key = (caller.principal, action, resource)
+        known = self._verdicts.get(key)
+        if known is not None:
+            return known
+        verdict = await self._evaluate(caller, action, resource, context)
+        if verdict.lasting:
+            _remember(self._verdicts, key, verdict)
+        return verdict
+
+    async def _begin(self, epoch: int) -> None:
+        self._verdicts.clear()
+        self._identity.clear()
+        self._repository.clear()
+        await self._keys.load()
+        self.trusted = {**self._given, **(await self._issuers.policies())}
+        self._epoch = epoch
+
+    async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
+        principal = caller.principal
+        asked = {key: (value,) for key, value in context.items()} | {"aws:requestedregion": (self.region,)}
+        who = principal.in_policies(self.account)
+        request = PolicyRequest(who, action, resource, {**caller.context, **asked})
+        decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
+        lasting = decision.depends_on <= LASTING_KEYS
+        return Verdict(decision.allowed, lasting, decision.depends_on, "" if decision.allowed else decision.reason)
+
+    async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
+        known = self._identity.get(principal)
+        if known is None:
+            known = await self._read_identity_documents(principal)
+            _remember(self._identity, principal, known)
+        return known
+
+    async def _read_identity_documents(self, principal: Principal) -> tuple[Document, ...]:
+        if principal.id is None:
+            names: Sequence[str] = self.trusted.get(principal.trust or "", ())
+            texts = [(name, await self._database.read(policies.find(name))) for name in names]
+        else:
+            attached = await self._database.read(policies.of_principal(principal.id))
+            texts = [(policy.name, policy.document) for policy in attached]
+        documents = []
+        for name, text in texts:
+            if text is not None:
+                documents.append(parse_identity_policy(text, name))
+            elif name in MANAGED_POLICIES:
+                documents.append(MANAGED_POLICIES[name])
+        return tuple(documents)
+
+    async def _document_of(self, resource: str) -> Document | None:
+        """The policy of the repository of that ARN, where it is one and has one."""
+        if not resource.startswith(self._prefix):
+            return None
+        if resource in self._repository:
+            return self._repository[resource]
+        text = await self._database.read(policies.of_repository(RepositoryName(resource.removeprefix(self._prefix))))
+        document = parse_repository_policy(text) if text is not None else None
+        _remember(self._repository, resource, document)
+        return document
+
+
+def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    """Keep it, and of all that is kept only the latest: whoever asks chooses how many names there are to ask for."""
+    kept[key] = value
+    if len(kept) > MOST_REMEMBERED:
+        kept.popitem(last=False)

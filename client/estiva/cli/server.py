@@ -1,0 +1,159 @@
+"""The server that a command speaks to: `/api/v1/`, with the operator's own name and password."""
+
+import json
+import sys
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import typer
+
+if TYPE_CHECKING:
+    import httpx2
+
+DEFAULT_SERVER = "http://127.0.0.1:5000"
+TIMEOUT = 30.0
+PAGE = 1000
+
+
+class CommandError(Exception):
+    """The command failed; the text is the one line that tells why."""
+
+
+class Server:
+    """Sends one request after the other; a refusal becomes a CommandError with the server's own words."""
+
+    def __init__(self, url: str, username: str, password: str) -> None:
+        import httpx2  # here, as `estiva serve` and `estiva --help` have no use for it
+
+        self._url = url.rstrip("/")
+        self._client = httpx2.Client(auth=(username, password), timeout=TIMEOUT)
+        self._failures = (httpx2.HTTPError, httpx2.InvalidURL)
+
+    def call(self, method: str, *path: str, body: Any = None, query: dict[str, str] | None = None) -> dict[str, Any]:
+        """The answer's JSON object, an empty one where there is none.
+
+        `body` is sent as JSON, or as it is where it is text.
+        """
+        url = f"{self._url}/api/v1/" + "/".join(map(_segment, path))
+        content = body if isinstance(body, str) or body is None else json.dumps(body)
+        try:
+            response = self._client.request(method, url, content=content, params=query or {})
+        except self._failures as error:
+            raise CommandError(f"cannot reach {self._url}: {_line(str(error)) or type(error).__name__}") from None
+        if response.is_success:
+            return _object(response)
+        raise CommandError(_refusal(response))
+
+    def every(self, noun: str) -> list[Any]:
+        """Everything of that noun, page after page."""
+        found: list[Any] = []
+        last = ""
+        while True:
+            page = member(self.call("GET", noun, query={"n": str(PAGE), "last": last}), noun)
+            found += page
+            if len(page) < PAGE:
+                return found
+            entry = page[-1]["name"] if isinstance(page[-1], dict) else page[-1]
+            if not entry > last:
+                raise CommandError("the server's pages do not go on")
+            last = entry
+
+    def repository_policy(self, method: str, name: str, body: str | None = None) -> dict[str, Any]:
+        """The same for the policy of a repository, whose name has slashes of its own."""
+        return self.call(method, "repositories", *name.split("/"), "policy", body=body)
+
+    def close(self) -> None:
+        """Hang up."""
+        self._client.close()
+
+
+def server_of(context: typer.Context) -> Server:
+    """The server that the options before the verb, or the environment, name; a person is asked for the password."""
+    root = context.find_root()
+    options = root.obj
+    password = options["password"]
+    if not password and sys.stdin.isatty():
+        password = typer.prompt(f"Password of {options['username']}", hide_input=True, err=True)
+    if not password:
+        raise CommandError("no password: set ESTIVA_PASSWORD (and ESTIVA_USERNAME, ESTIVA_SERVER where they differ)")
+    server = Server(options["server"], options["username"], password)
+    root.call_on_close(server.close)
+    return server
+
+
+def member(answer: dict[str, Any], name: str) -> list[Any]:
+    """A list in an answer."""
+    found = answer.get(name)
+    if not isinstance(found, list):
+        raise CommandError("that is no estiva server: it answers with something else")
+    return found
+
+
+def show(context: typer.Context, value: Any, columns: Iterable[str] = ()) -> None:
+    """Print a result: JSON where `--json` asks for it, else a table of these columns, or a line per member."""
+    if context.find_root().obj["json"]:
+        typer.echo(json.dumps(value, indent=2))
+    elif isinstance(value, list):
+        _table(value, list(columns))
+    elif isinstance(value, dict):
+        for name, member in value.items():
+            typer.echo(f"{name}: {_text(member)}")
+
+
+def _table(rows: list[Any], columns: list[str]) -> None:
+    if not columns:
+        for row in rows:
+            typer.echo(row)
+        return
+    texts = [columns, *([_text(row.get(column)) for column in columns] for row in rows)]
+    widths = [max(len(line[index]) for line in texts) for index in range(len(columns))]
+    for line in texts:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _text(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return {None: "-", True: "yes", False: "no"}[value]
+    if isinstance(value, float):  # times are the only numbers with a fraction
+        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
+    if isinstance(value, list):
+        return ", ".join(_text(entry) for entry in value) or "-"
+    if isinstance(value, dict):
+        return json.dumps(value)
+    return _line(str(value))
+
+
+def _line(text: str) -> str:
+    """Text that says nothing to a terminal but what it reads: names may come from anywhere."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def _segment(name: str) -> str:
+    """A name as one segment of a path."""
+    if name in ("", ".", ".."):  # of which a path would make something else
+        raise CommandError(f"{name!r} is no name")
+    return quote(name, safe="")
+
+
+def _object(response: "httpx2.Response") -> dict[str, Any]:
+    if not response.content:
+        return {}
+    try:
+        value = response.json()
+    except ValueError:
+        value = None
+    if not isinstance(value, dict):
+        raise CommandError("that is no estiva server: it answers with something else")
+    return value
+
+
+def _refusal(response: "httpx2.Response") -> str:
+    try:
+        error = response.json()["errors"][0]
+        text = _line(str(error["message"]))
+    except (ValueError, KeyError, IndexError, TypeError):
+        return f"the server answered {response.status_code}"
+    detail = error.get("detail")
+    return f"{text} ({_text(detail)})" if detail else text

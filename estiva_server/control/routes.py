@@ -1,0 +1,26 @@
+"""Every path of `/api/v1/` that is about identities and policies."""
+
+from starlette.routing import Route
+
+from auth.principals import Kind
+from estiva_server.control.audit import AuditAPI
+from estiva_server.control.groups import GroupsAPI
+from estiva_server.control.issuers import IssuersAPI
+from estiva_server.control.operating import Operating
+from estiva_server.control.policies import PoliciesAPI
+from estiva_server.control.principals import PrincipalsAPI
+from estiva_server.security import Security
+from storage.metadata.database import Database
+
+
+def control_routes(security: Security, database: Database) -> list[Route]:
+    """The routes, on these parts."""
+    operating = Operating(security.admission, security.account)
+    return [
+        *PrincipalsAPI(Kind.USER, operating, security.identities, security.policies).routes(),
+        *PrincipalsAPI(Kind.ROBOT, operating, security.identities, security.policies).routes(),
+        *GroupsAPI(operating, security.identities, security.policies).routes(),
+        *PoliciesAPI(operating, security.policies).routes(),
+        *IssuersAPI(operating, security.issuers).routes(),
+        *AuditAPI(operating, database, security.keys).routes(),
+    ]

@@ -1,0 +1,89 @@
+"""Puts the parts of `auth` together, for one process."""
+
+from dataclasses import dataclass
+
+from auth.access import Access
+from auth.authority import Authority
+from auth.credentials import HTPASSWD, Credentials
+from auth.gate import Gate
+from auth.htpasswd import Htpasswd
+from auth.identities import Identities
+from auth.issuers import TrustedIssuers
+from auth.issuing import TokenService
+from auth.keys import SigningKeys
+from auth.opening import OpenAccess, OpenDoor
+from auth.policies import Policies
+from auth.sealing import Seal, load_or_create_key
+from auth.threads import Threads
+from auth.tokens import Tokens
+from estiva_server.config import Settings
+from registry.api.access import Admission, Doorkeeper
+from registry.api.origin import Origin
+from storage.metadata.database import Database
+
+MASTER_KEY_FILE = "master.key"
+ISSUER = "estiva"
+
+
+@dataclass(frozen=True, slots=True)
+class Security:
+    """Who may come in, and what they may do."""
+
+    account: str
+    admission: Admission
+    credentials: Credentials
+    gate: Gate
+    identities: Identities
+    issuers: TrustedIssuers
+    keys: SigningKeys
+    policies: Policies
+    threads: Threads
+    issuer_threads: Threads
+    token_service: TokenService
+
+    def close(self) -> None:
+        """End the threads when what they run has ended."""
+        self.threads.close()
+        self.issuer_threads.close()
+
+
+def build_security(settings: Settings, database: Database) -> Security:
+    """The parts of `auth` on this database. `HtpasswdError`, ValueError for a master key that is none."""
+    seal = Seal(master_key(settings))
+    threads = Threads()
+    tokens = Tokens(ISSUER, settings.token_service, settings.token_life)
+    keys = SigningKeys(database, seal, tokens)
+    htpasswd = Htpasswd(settings.htpasswd) if settings.htpasswd else None
+    given = {HTPASSWD: tuple(settings.htpasswd_policies)} if htpasswd else {}
+    # Of their own, so that an issuer that does not answer keeps nobody from signing in.
+    issuer_threads = Threads(4, name="issuer")
+    issuers = TrustedIssuers(database, issuer_threads, private=settings.private_issuers)
+    authority = Authority(database, keys, issuers, settings.account, settings.region, given)
+    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers)
+    gate = Gate(database, authority, credentials, tokens)
+    origin = Origin(settings.public_url, tuple(settings.trusted_proxies))
+    doorkeeper: Doorkeeper = OpenDoor() if settings.open else gate
+    access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
+    return Security(
+        account=settings.account,
+        admission=Admission(doorkeeper, access, origin, settings.token_service),
+        credentials=credentials,
+        gate=gate,
+        identities=Identities(database, seal, threads),
+        issuers=issuers,
+        keys=keys,
+        policies=Policies(database),
+        threads=threads,
+        issuer_threads=issuer_threads,
+        token_service=TokenService(database, authority, tokens),
+    )
+
+
+def master_key(settings: Settings) -> bytes:
+    """The key that seals secrets. ValueError where it is none."""
+    if settings.master_key is not None:
+        key = bytes.fromhex(settings.master_key.get_secret_value())
+        if len(key) != 32:
+            raise ValueError("master_key is not 64 hexadecimal digits")
+        return key
+    return load_or_create_key(settings.data / MASTER_KEY_FILE)

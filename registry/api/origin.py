@@ -1,0 +1,95 @@
+"""What a request says of its own origin: address, scheme, host. Nothing of it is trusted further than it must be."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
+
+from starlette.datastructures import Headers
+from starlette.types import Scope
+
+from estiva.errors import RequestInvalid
+
+_HOST = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Reads where requests come from and what this server is called there.
+
+    Only what a trusted proxy says of address and scheme counts in policies. Scheme and host for links to
+    ourselves are taken from any request, as they go back to whoever sent them and to nobody else.
+    """
+
+    public_url: str | None = None
+    trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+
+    def context(self, scope: Scope) -> dict[str, tuple[str, ...]]:
+        """The condition keys that every request has, as policies name them."""
+        headers = Headers(scope=scope)
+        address, trusted = self._address(scope, headers)
+        scheme = _forwarded_scheme(scope, headers) if trusted else scope["scheme"]
+        now = datetime.now(UTC)
+        context: dict[str, tuple[str, ...]] = {
+            "aws:sourceip": (address,),
+            "aws:useragent": (headers.get("user-agent", ""),),
+            "aws:securetransport": ("true" if scheme == "https" else "false",),
+            "aws:epochtime": (str(int(now.timestamp())),),
+            "aws:currenttime": (f"{now:%Y-%m-%dT%H:%M:%SZ}",),
+        }
+        referer = headers.get("referer")
+        return context if referer is None else context | {"aws:referer": (referer,)}
+
+    def base_url(self, scope: Scope) -> str:
+        """Where this server is for the client that asks: the public URL that was configured, else what it used.
+
+        RequestInvalid for what is no host name.
+        """
+        if self.public_url is not None:
+            return self.public_url.rstrip("/")
+        headers = Headers(scope=scope)
+        host = headers.get("x-forwarded-host") or headers.get("host") or ""
+        if _HOST.fullmatch(host) is None:
+            raise RequestInvalid("malformed Host")
+        return f"{_forwarded_scheme(scope, headers)}://{host}"
+
+    def _address(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
+        """The client's address, and whether a trusted proxy stands before us and told it."""
+        client = scope.get("client")
+        address = _plain(client[0] if client else "")
+        if not self._is_trusted(address):
+            return address, False
+        # Each proxy adds on the right, or a field after the others; the first from there that is none of ours is the
+        # client. What stands before that the client may have written itself.
+        for hop in reversed(",".join(headers.getlist("x-forwarded-for")).split(",")):
+            if not _is_address(hop.strip()):
+                break
+            address = _plain(hop.strip())
+            if not self._is_trusted(address):
+                break
+        return address, True
+
+    def _is_trusted(self, address: str) -> bool:
+        return _is_address(address) and any(ip_address(address) in network for network in self.trusted_proxies)
+
+
+def _plain(address: str) -> str:
+    """An IPv4 address as such, also where a socket for both families calls it `::ffff:192.0.2.1`."""
+    mapped = IPv6Address(address).ipv4_mapped if address.lower().startswith("::ffff:") else None
+    return str(mapped) if mapped else address
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _forwarded_scheme(scope: Scope, headers: Headers) -> str:
+    forwarded = headers.getlist("x-forwarded-proto")[-1:]
+    said = forwarded[0].lower() if forwarded else ""
+    scheme: str = said if said in ("http", "https") else scope["scheme"]
+    return scheme

@@ -1,0 +1,20 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.auth.parts import Parts, process_on
+
+
+@pytest.fixture
+async def parts(database_file: Path) -> AsyncIterator[Parts]:
+    """The parts of `auth` on an empty database."""
+    async with process_on(database_file) as parts:
+        yield parts
+
+
+@pytest.fixture
+async def another(database_file: Path, parts: Parts) -> AsyncIterator[Parts]:
+    """Those of a second process on the same database."""
+    async with process_on(database_file) as another:
+        yield another
