@@ -124,11 +124,15 @@ async def test_content_that_is_known_is_kept_once(
     assert await pulled(registry, DIGEST, OTHER) == CONTENT
 
 
-async def test_cancelling_forgets_the_upload_and_its_bytes(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_cancelling_forgets_the_upload_and_its_bytes(
+    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+) -> None:
     upload_id = await registry.uploading.start(NAME)
     await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
+    assert list(blob_store.stale_uploads(-1)) == [upload_id]
     await registry.uploading.cancel(UploadKey(NAME, upload_id))
     assert await count(database, "uploads") == 0
+    assert list(blob_store.stale_uploads(-1)) == []
     with pytest.raises(BlobUploadUnknown):
         await registry.uploading.cancel(UploadKey(NAME, upload_id))
 
@@ -176,9 +180,13 @@ async def test_a_second_request_to_the_same_upload_is_refused_while_the_first_ru
     assert await first == len(CONTENT)
 
 
-async def test_a_repository_that_is_deleted_takes_its_uploads_with_it(registry: Registry) -> None:
+async def test_a_repository_that_is_deleted_takes_its_uploads_with_it(
+    registry: Registry, blob_store: MemoryBlobStore
+) -> None:
     upload_id = await registry.uploading.start(NAME)
+    kept = await registry.uploading.start(OTHER)
     await registry.deleting.repository(NAME)
+    assert list(blob_store.stale_uploads(-1)) == [kept]
     with pytest.raises(BlobUploadUnknown):
         await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
 
