@@ -89,11 +89,11 @@ def mount(repository: str, source: str, value: str) -> load.Operation:
     return operation
 
 
-def get(path: str, size: int | None = None) -> load.Operation:
+def get(path: str, size: int | None = None, *headers: str) -> load.Operation:
     """GET a path, with an answer of the given size where one is given."""
 
     def operation(user: load.Connection) -> load.Waiting[int]:
-        yield from user.send(user.request("GET", path))
+        yield from user.send(user.request("GET", path, *headers))
         answer = yield from user.answer(200)
         if size is not None and answer.length != size:
             raise ScenarioFailed(f"{answer.length} bytes came where {size} belong")

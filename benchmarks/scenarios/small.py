@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from time import monotonic_ns
 
 from benchmarks import load, wrk
 from benchmarks.caller import Caller
-from benchmarks.images import BLOBS, MANIFEST_TYPE, REPOSITORY, SIZES, TAG, digest, layer, manifest
+from benchmarks.images import (
+    BLOBS,
+    MANIFEST_TYPE,
+    REPOSITORY,
+    SIZES,
+    TAG,
+    TAGS,
+    digest,
+    layer,
+    manifest,
+    tag_name,
+)
+from benchmarks.operations import get
 from benchmarks.scenario import Goal, Sample, Scenario, Target
 
 _MANY = Goal(rate=5, cpu=0.2)
@@ -63,8 +76,27 @@ def _manifests() -> list[Scenario]:
     ]
 
 
+def _each_tag_once(target: Target) -> Callable[[], Sample]:
+    """A push of something new comes first, so that no answer remembered from before may be given unseen."""
+    content = manifest(monotonic_ns())
+    Caller(target).call(201, "PUT", f"/v2/{TAGS}/manifests/pushed", content, Content_Type=MANIFEST_TYPE)
+    size = len(manifest())
+    paths = (f"/v2/{TAGS}/manifests/{tag_name(index)}" for index in range(target.entries))
+    operations = [get(path, size, _ACCEPT) for path in paths]
+    return lambda: load.run(target.address, 16, target.seconds, operations)
+
+
 SCENARIOS = [
     *_manifests(),
+    Scenario(
+        name="manifest-get-new-16",
+        title="manifest GET, another tag each time, after a push, 16 connections",
+        unit="ops/s",
+        prepare=_each_tag_once,
+        needs=("image", "tags"),
+        quick=True,
+        goal=_MANY,
+    ),
     Scenario(
         name="blob-head-16",
         title="blob HEAD, 16 connections",
