@@ -31,6 +31,7 @@ class Container:
         self._docker = docker
         self._name = docker(
             *("run", "--detach", "--network=host", *HARDENED, "--health-interval=1s"),
+            "--env=ESTIVA_OPEN=true",
             *(f"--env=ESTIVA_LISTEN={self.host}", f"--volume={volume}:/var/lib/estiva", image),
         )
 

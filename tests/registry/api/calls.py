@@ -26,6 +26,8 @@ def scope(method: str, target: str, headers: Mapping[str, str] | None = None, **
     return {
         "type": "http",
         "method": method,
+        "scheme": "http",
+        "client": ("127.0.0.1", 50000),
         "raw_path": path.encode(),
         "path": path,
         "query_string": query.encode("latin-1"),
