@@ -30,7 +30,7 @@ def guess(alone: Secured, name: str, address: tuple[str, str], target: str = "/t
     return answer.status, int(answer.field("retry-after") or 0)
 
 
-@pytest.mark.parametrize("target", ["/token", "/v2/", "/api/v1/users"])
+@pytest.mark.parametrize("target", ["/token", "/v2/"])
 def test_after_ten_wrong_passwords_a_minute_only_the_guesser_waits(alone: Secured, target: str) -> None:
     victim = f"g-victim-{next(_numbers)}"
     owner = alone.user(victim)
@@ -127,17 +127,6 @@ def timed(ask_again: object, request: bytes, times: int = 100) -> list[float]:
         assert ask_again(request).status == 200
         taken.append(time.perf_counter() - started)
     return taken
-
-
-def test_more_guesses_at_once_than_can_wait_are_told_to_come_back(alone: Secured) -> None:
-    async def one() -> int:
-        return (await asyncio.to_thread(guess, alone, f"g-{next(_numbers)}", elsewhere()))[0]
-
-    async def many() -> list[int]:
-        return await asyncio.gather(*(one() for _ in range(30)))
-
-    assert set(asyncio.run(many())) <= {401, 429}
-    assert ask(alone.port, "GET", "/v2/", ("Authorization", basic(ADMIN, ADMIN_PASSWORD))).status == 200
 
 
 def test_guesses_in_parallel_count_as_well(alone: Secured) -> None:

@@ -15,6 +15,8 @@ from tests.security.people import People, Who
 from tests.security.secured import (
     ADMIN,
     ADMIN_PASSWORD,
+    KEY_ID,
+    KEY_SECRET,
     Content,
     Secured,
     basic,
@@ -200,7 +202,7 @@ def called(door: Door) -> str:
 @pytest.mark.parametrize("door", DOORS, ids=called)
 def test_the_administrator_may(registry: Secured, door: Door) -> None:
     names = thing(registry, door) if "{made}" in door.path else {}
-    assert tried(registry, door, names, ("Authorization", basic(ADMIN, ADMIN_PASSWORD))) == door.good
+    assert tried(registry, door, names, ("Authorization", basic(KEY_ID, KEY_SECRET))) == door.good
 
 
 @pytest.mark.parametrize("door", DOORS, ids=called)
@@ -264,5 +266,5 @@ def test_no_answer_shows_a_secret_a_second_time(registry: Secured) -> None:
     key_secret = re.findall(r'"secret":"([^"]+)"', own_key)[0]
     for path in ("/robots", "/robots/shown-once", "/users", "/users/admin", "/audit?n=1000", "/policies", "/groups"):
         shown = registry.done("GET", path).body.decode()
-        for hidden in (secret, key_secret, ADMIN_PASSWORD, "argon2", "sha256$", "PRIVATE"):
+        for hidden in (secret, key_secret, ADMIN_PASSWORD, KEY_SECRET, "argon2", "sha256$", "PRIVATE"):
             assert hidden not in shown
