@@ -140,7 +140,8 @@ def _ended_at(deadline: float, connected: socket.socket) -> Iterator[None]:
     watch.start()
     try:
         yield
-    except (OSError, http.client.HTTPException, ValueError, FetchError) as error:
-        raise (FetchError("timed out") if late.is_set() else error) from None
     finally:
         watch.cancel()
+        # Whatever became of it: what was cut off may look like an end.
+        if late.is_set():
+            raise FetchError("timed out") from None

@@ -2,13 +2,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from argon2 import PasswordHasher
 
+from auth import passwords
 from tests.auth.parts import Parts, process_on
 
 
 @pytest.fixture
-async def parts(database_file: Path) -> AsyncIterator[Parts]:
-    """The parts of `auth` on an empty database."""
+async def parts(database_file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Parts]:
+    """The parts of `auth` on an empty database, with passwords that are cheap to hash."""
+    monkeypatch.setattr(passwords, "_HASHER", PasswordHasher(time_cost=1, memory_cost=64, parallelism=1))
     async with process_on(database_file) as parts:
         yield parts
 

@@ -54,7 +54,7 @@ def build() -> typer.Typer:
 def main() -> None:
     """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage."""
     try:
-        build()()
+        build()(prog_name="estiva")
     except CommandError as error:
         typer.echo(f"estiva: {error}", err=True)
         sys.exit(1)

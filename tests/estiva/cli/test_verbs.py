@@ -1,0 +1,179 @@
+"""Every verb, on a real server: what it does there, and how it shows that."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from estiva.cli import server
+from tests.estiva.cli.command import Estiva
+from tests.hostile.conversation import ask
+from tests.security.secured import Content, Secured, basic, for_everyone, statement
+
+TIME = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"
+POLICY = statement("ecr:BatchGetImage", "*")
+READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
+
+
+def status(registry: Secured, name: str, secret: str) -> int:
+    return ask(registry.port, "GET", "/v2/", ("Authorization", basic(name, secret))).status
+
+
+def test_users_are_created_shown_shut_out_and_removed(estiva: Estiva, registry: Secured) -> None:
+    assert "name: alice\n" in estiva.done("users", "create", "alice", "--password", "a first password").out
+    assert status(registry, "alice", "a first password") == 200
+    estiva.done("users", "password", "alice", "--new", "a second password")
+    assert status(registry, "alice", "a first password") == 401
+    assert status(registry, "alice", "a second password") == 200
+
+    assert estiva.done("users", "disable", "alice").out == ""
+    assert estiva.json("users", "show", "alice")["disabled"] is True
+    assert status(registry, "alice", "a second password") == 401
+    estiva.done("users", "enable", "alice")
+
+    estiva.done("users", "attach", "alice", READ_ONLY)
+    shown = estiva.done("users", "show", "alice").out
+    assert re.fullmatch(
+        rf"name: alice\nkind: user\ndisabled: no\ncreated_at: {TIME}\nexpires_at: -\nkeys: -\npolicies: {READ_ONLY}\n",
+        shown,
+    )
+    estiva.done("users", "detach", "alice", READ_ONLY)
+    assert estiva.json("users", "show", "alice")["policies"] == []
+
+    table = estiva.done("users", "ls").table()
+    assert table[0] == ["name", "disabled", "created_at", "expires_at"]
+    assert [line[:2] for line in table[1:] if line[0] in ("admin", "alice")] == [["admin", "no"], ["alice", "no"]]
+    assert {"admin", "alice"} <= {user["name"] for user in estiva.json("users", "ls")}
+    estiva.done("users", "rm", "alice")
+    assert estiva.failed("users", "show", "alice").startswith("no such identity")
+
+
+def test_a_new_password_is_read_from_standard_input_where_that_is_asked(estiva: Estiva, registry: Secured) -> None:
+    estiva.done("users", "create", "piped", "--password", "-", given=b"a password of a pipe\n")
+    assert status(registry, "piped", "a password of a pipe") == 200
+    estiva.done("users", "password", "piped", "--new", "-", given=b"another one\r\n")
+    assert status(registry, "piped", "another one") == 200
+
+
+def test_robots_get_secrets_that_are_shown_once(estiva: Estiva, registry: Secured) -> None:
+    arguments = ["--expires-in", "3600", "--repository", "team/*", "--action", "pull", "--action", "push"]
+    created = estiva.json("robots", "create", "builder", *arguments)
+    assert status(registry, "builder", created["secret"]) == 200
+    shown = estiva.json("robots", "show", "builder")
+    assert "secret" not in shown
+    assert 3500 < shown["expires_at"] - shown["created_at"] < 3700
+    assert len(shown["policies"]) == 1
+    renewed = re.search("^secret: (.+)$", estiva.done("robots", "renew", "builder").out, re.MULTILINE)
+    assert renewed is not None
+    assert status(registry, "builder", created["secret"]) == 401
+    assert status(registry, "builder", renewed[1]) == 200
+    assert [line[0] for line in estiva.done("robots", "ls").table()] == ["name", "builder"]
+    estiva.done("robots", "disable", "builder")
+    assert status(registry, "builder", renewed[1]) == 401
+    estiva.done("robots", "enable", "builder")
+    estiva.done("robots", "attach", "builder", READ_ONLY)
+    estiva.done("robots", "detach", "builder", READ_ONLY)
+    estiva.done("robots", "rm", "builder")
+    assert estiva.done("robots", "ls").table() == [["name", "disabled", "created_at", "expires_at"]]
+
+
+def test_keys_are_made_listed_and_removed(estiva: Estiva, registry: Secured) -> None:
+    estiva.done("robots", "create", "keyed")
+    estiva.done("users", "create", "person", "--password", "a first password")
+    for owner in (["keyed", "--robot"], ["person"]):
+        key = estiva.json("keys", "create", *owner)
+        assert status(registry, key["id"], key["secret"]) == 200
+        listed = estiva.done("keys", "ls", *owner)
+        assert [line[:2] for line in listed.table()] == [["id", "disabled"], [key["id"], "no"]]
+        assert key["secret"] not in listed.out
+        estiva.done("keys", "rm", owner[0], key["id"], *owner[1:])
+        assert estiva.json("keys", "ls", *owner) == []
+        assert status(registry, key["id"], key["secret"]) == 401
+
+
+def test_groups_have_members_and_policies(estiva: Estiva) -> None:
+    estiva.done("users", "create", "member", "--password", "a first password")
+    assert estiva.done("groups", "create", "team").out == "name: team\nmembers: -\npolicies: -\n"
+    estiva.done("groups", "add", "team", "member")
+    estiva.done("groups", "attach", "team", READ_ONLY)
+    assert estiva.done("groups", "show", "team").out == f"name: team\nmembers: member\npolicies: {READ_ONLY}\n"
+    estiva.done("groups", "take", "team", "member")
+    estiva.done("groups", "detach", "team", READ_ONLY)
+    assert estiva.json("groups", "show", "team") == {"name": "team", "members": [], "policies": []}
+    assert estiva.done("groups", "ls").out == "team\n"
+    estiva.done("groups", "rm", "team")
+    assert estiva.json("groups", "ls") == []
+
+
+def test_policies_are_put_from_a_file_or_standard_input(estiva: Estiva, tmp_path: Path) -> None:
+    file = tmp_path / "policy.json"
+    file.write_text(POLICY)
+    estiva.done("policies", "put", "pullers", str(file))
+    assert estiva.done("policies", "show", "pullers").document == json.loads(POLICY)
+    estiva.done("policies", "put", "pullers", "-", given=statement("ecr:*", "*").encode())
+    assert estiva.done("policies", "show", "pullers").document["Statement"][0]["Action"] == "ecr:*"
+    listed = estiva.done("policies", "ls").table()
+    assert listed[0] == ["name", "ready_made"]
+    assert ["pullers", "no"] in listed
+    assert [READ_ONLY, "yes"] in listed
+    assert {"name": "pullers", "ready_made": False} in estiva.json("policies", "ls")
+    estiva.done("policies", "rm", "pullers")
+    assert estiva.failed("policies", "show", "pullers").startswith("no such identity")
+
+
+def test_a_repositorys_policy_is_put_by_its_name(estiva: Estiva, registry: Secured) -> None:
+    registry.push(Content.of("some/where/app"))
+    estiva.done("policies", "put", "--repository", "some/where/app", "-", given=for_everyone().encode())
+    assert ask(registry.port, "GET", "/v2/some/where/app/manifests/v1").status == 200
+    assert estiva.done("policies", "show", "--repository", "some/where/app").document == json.loads(for_everyone())
+    estiva.done("policies", "rm", "--repository", "some/where/app")
+    assert ask(registry.port, "GET", "/v2/some/where/app/manifests/v1").status == 401
+
+
+def test_issuers_are_trusted_and_no_more(estiva: Estiva) -> None:
+    rule = {"claims": {"repository": "team/*"}, "policies": [READ_ONLY]}
+    document = {"issuer": "https://ci.example", "audience": "registry", "rules": [rule]}
+    estiva.done("issuers", "put", "ci", "-", given=json.dumps(document).encode())
+    assert estiva.done("issuers", "ls").document == {"ci": document}
+    assert estiva.json("issuers", "ls") == {"ci": document}
+    estiva.done("issuers", "rm", "ci")
+    assert estiva.done("issuers", "ls").document == {}
+
+
+def test_what_was_done_is_told_the_latest_first(estiva: Estiva) -> None:
+    estiva.done("groups", "create", "audited")
+    estiva.done("groups", "rm", "audited")
+    listed = estiva.done("audit", "--target", "group/audited").table()
+    assert listed[0] == ["id", "at", "actor", "address", "action", "target", "detail"]
+    assert [line[2:] for line in listed[1:]] == [
+        ["user/admin", "127.0.0.1", "DeleteGroup", "group/audited", "{}"],
+        ["user/admin", "127.0.0.1", "CreateGroup", "group/audited", "{}"],
+    ]
+    assert re.fullmatch(rf"\d+ {TIME}", " ".join(listed[1][:2]))
+    older = estiva.json("audit", "--target", "group/audited", "--before", listed[1][0])
+    assert [record["action"] for record in older] == ["CreateGroup"]
+    # A number is shown as the number that it is, the first one too.
+    assert estiva.done("audit", "--before", "2").table()[1][0] == "1"
+
+
+def test_names_are_names_whatever_they_look_like_in_a_path(estiva: Estiva) -> None:
+    estiva.done("policies", "put", "kept", "-", given=POLICY.encode())
+    for name in ("..", ".", ""):
+        assert estiva.failed("users", "detach", name, "kept") == f"{name!r} is no name"
+        assert estiva.failed("policies", "rm", "--repository", f"a/{name}/b") == f"{name!r} is no name"
+    for name in ("../policies/kept", "a/b", "a?b", "a#b", "a%2fb", "\N{EURO SIGN}", "a\nb"):
+        assert estiva.failed("users", "show", name)
+        assert estiva.failed("users", "rm", name)
+    assert estiva.done("policies", "show", "kept").document == json.loads(POLICY)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_a_list_is_followed_to_its_end(estiva: Estiva, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    monkeypatch.setattr(server, "PAGE", 2)
+    estiva.done("groups", "create", f"many{count}")
+    many = [f"many{number}" for number in range(1, count + 1)]
+    assert [name for name in estiva.done("groups", "ls").out.splitlines() if name.startswith("many")] == many
+    users = [user["name"] for user in estiva.json("users", "ls")]
+    assert users == sorted(set(users))
+    assert len(users) > 2

@@ -1,0 +1,270 @@
+"""Everybody at every door of `/api/v1/`."""
+
+import itertools
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+from unittest.mock import MagicMock
+
+import pytest
+
+from estiva_server.control.routes import control_routes
+from registry.api.repositories import RepositoriesAPI
+from tests.hostile.conversation import ask
+from tests.security.people import People, Who
+from tests.security.secured import (
+    ADMIN,
+    ADMIN_PASSWORD,
+    KEY_ID,
+    KEY_SECRET,
+    Content,
+    Secured,
+    basic,
+    elsewhere,
+    for_everyone,
+    secured,
+    statement,
+)
+
+_numbers = itertools.count()
+READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
+TRUST = (
+    '{"issuer":"https://issuer.example","audience":"estiva","rules":[{"claims":{"sub":"a"},'
+    f'"policies":["{READ_ONLY}"]}}]}}'
+)
+
+
+class Door(NamedTuple):
+    """A path with its method; what makes sense there as a body; what the administrator is answered.
+
+    `{new}` stands for a name of its own, `{made}` for one of something of the sort that exists.
+    """
+
+    method: str
+    path: str
+    good: int = 204
+    body: str | None = None
+    makes: Callable[[Secured, str], object] = lambda secured, name: None
+    of_repository: bool = False
+
+
+def user(secured: Secured, name: str) -> None:
+    secured.user(name)
+
+
+def robot(secured: Secured, name: str) -> None:
+    secured.done("POST", "/robots", {"name": name})
+
+
+def group(secured: Secured, name: str) -> None:
+    secured.done("POST", "/groups", {"name": name})
+
+
+def key(secured: Secured, kind: str, name: str) -> str:
+    made = secured.done("POST", f"/{kind}/{name}/keys").body.decode()
+    return str(re.findall(r"AKIA\w{16}", made)[0])
+
+
+def policy(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/policies/{name}", statement("ecr:*", "*"))
+
+
+def issuer(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/issuers/{name}", TRUST)
+
+
+def repository(secured: Secured, name: str) -> None:
+    secured.push(Content.of(f"a/{name}"))
+    secured.public(f"a/{name}")
+
+
+def of_kind(kind: str, make: Callable[[Secured, str], object], create: str, change: str) -> list[Door]:
+    base = f"/{kind}"
+    return [
+        Door("GET", base, 200),
+        Door("HEAD", base, 200),
+        Door("POST", base, 201, create),
+        Door("GET", base + "/{made}", 200, makes=make),
+        Door("HEAD", base + "/{made}", 200, makes=make),
+        Door("PATCH", base + "/{made}", 204, change, make),
+        Door("DELETE", base + "/{made}", makes=make),
+        Door("POST", base + "/{made}/keys", 201, makes=make),
+        Door("DELETE", base + "/{made}/keys/{key}", makes=make),
+        Door("PUT", base + "/{made}/policies/" + READ_ONLY, makes=make),
+        Door("DELETE", base + "/{made}/policies/" + READ_ONLY, makes=make),
+    ]
+
+
+DOORS = [
+    *of_kind("users", user, '{{"name":"{new}","password":"a password"}}', '{{"disabled":true}}'),
+    *of_kind("robots", robot, '{{"name":"{new}"}}', '{{"disabled":true}}'),
+    Door("GET", "/groups", 200),
+    Door("HEAD", "/groups", 200),
+    Door("POST", "/groups", 201, '{{"name":"{new}"}}'),
+    Door("GET", "/groups/{made}", 200, makes=group),
+    Door("HEAD", "/groups/{made}", 200, makes=group),
+    Door("DELETE", "/groups/{made}", makes=group),
+    Door("PUT", "/groups/{made}/members/admin", makes=group),
+    Door("DELETE", "/groups/{made}/members/admin", makes=group),
+    Door("PUT", "/groups/{made}/policies/" + READ_ONLY, makes=group),
+    Door("DELETE", "/groups/{made}/policies/" + READ_ONLY, makes=group),
+    Door("GET", "/policies", 200),
+    Door("HEAD", "/policies", 200),
+    Door("GET", "/policies/{made}", 200, makes=policy),
+    Door("HEAD", "/policies/{made}", 200, makes=policy),
+    Door("PUT", "/policies/{new}", 204, statement("ecr:*", "*").replace("{", "{{").replace("}", "}}")),
+    Door("DELETE", "/policies/{made}", makes=policy),
+    Door("GET", "/issuers", 200),
+    Door("HEAD", "/issuers", 200),
+    Door("PUT", "/issuers/{new}", 204, TRUST.replace("{", "{{").replace("}", "}}")),
+    Door("DELETE", "/issuers/{made}", makes=issuer),
+    Door("GET", "/audit", 200),
+    Door("HEAD", "/audit", 200),
+    Door("POST", "/signing-keys", 204),
+    Door("GET", "/repositories/a/{made}/policy", 200, None, repository, True),
+    Door("HEAD", "/repositories/a/{made}/policy", 200, None, repository, True),
+    Door(
+        "PUT",
+        "/repositories/a/{made}/policy",
+        204,
+        for_everyone().replace("{", "{{").replace("}", "}}"),
+        repository,
+        True,
+    ),
+    Door("DELETE", "/repositories/a/{made}/policy", 204, None, repository, True),
+    Door("DELETE", "/repositories/a/{made}", 204, None, repository, True),
+]
+
+
+def shape(path: str) -> str:
+    """A path with all that varies in it left out."""
+    return re.sub(r"a/\{made\}", "*", path).replace("{made}", "*").replace("{new}", "*").replace("{key}", "*")
+
+
+def test_no_door_is_forgotten() -> None:
+    security: Any = MagicMock()
+    routes = [*control_routes(security, security), *RepositoriesAPI(security, security).routes()]
+    known = {
+        (method, re.sub(r"\{[^}]*\}", "*", route.path.removeprefix("/api/v1")))
+        for route in routes
+        for method in route.methods or ()
+    }
+    tried = {
+        (
+            door.method,
+            re.sub(rf"members/admin|policies/{READ_ONLY}", lambda m: m[0].split("/")[0] + "/*", shape(door.path)),
+        )
+        for door in DOORS
+    }
+    assert tried == known
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
+    with secured(tmp_path_factory.mktemp("control")) as running:
+        yield running
+        assert "unexpected error" not in running.registry.log.read_text()
+
+
+@pytest.fixture(scope="module")
+def people(registry: Secured) -> People:
+    return People.settled(registry, "a")
+
+
+@pytest.fixture(scope="module")
+def made(registry: Secured) -> dict[str, dict[str, str]]:
+    """One thing of each sort, that nobody who tries may change."""
+    things: dict[str, dict[str, str]] = {}
+    for door in DOORS:
+        sort = door.path.split("/")[1]
+        if "{made}" in door.path and sort not in things:
+            things[sort] = thing(registry, door)
+    return things
+
+
+def thing(registry: Secured, door: Door) -> dict[str, str]:
+    name, sort = f"thing-{next(_numbers)}", door.path.split("/")[1]
+    door.makes(registry, name)
+    found = {"made": name, "new": f"new-{next(_numbers)}"}
+    return found | ({"key": key(registry, sort, name)} if sort in ("users", "robots") else {})
+
+
+def tried(registry: Secured, door: Door, names: dict[str, str], *fields: tuple[str, str]) -> int:
+    named = {"new": f"new-{next(_numbers)}", **names}
+    body = door.body.format(**named).encode() if door.body else None
+    return ask(registry.port, door.method, "/api/v1" + door.path.format(**named), *fields, body=body).status
+
+
+def called(door: Door) -> str:
+    return f"{door.method} {shape(door.path)}"
+
+
+@pytest.mark.parametrize("door", DOORS, ids=called)
+def test_the_administrator_may(registry: Secured, door: Door) -> None:
+    names = thing(registry, door) if "{made}" in door.path else {}
+    assert tried(registry, door, names, ("Authorization", basic(KEY_ID, KEY_SECRET))) == door.good
+
+
+@pytest.mark.parametrize("door", DOORS, ids=called)
+def test_nobody_else_may(registry: Secured, people: People, made: dict[str, dict[str, str]], door: Door) -> None:
+    names = made.get(door.path.split("/")[1], {})
+    admins = registry.token_for(basic(ADMIN, ADMIN_PASSWORD), "a/x")
+    outcomes = {
+        who: tried(registry, door, names, *people.fields(who, "a/x"))
+        for who in Who
+        if not (door.of_repository and who is Who.OWNER)
+    }
+    outcomes[Who.OWNER_TOKEN] = max(outcomes[Who.OWNER_TOKEN], tried(registry, door, names, ("Authorization", admins)))
+    expected = {who: 403 if who in (Who.STRANGER, Who.PULLER, Who.OWNER) else 401 for who in outcomes}
+    assert outcomes == expected
+
+
+@pytest.mark.parametrize("door", [door for door in DOORS if door.of_repository], ids=called)
+def test_a_repositorys_owner_may_what_is_about_it(registry: Secured, people: People, door: Door) -> None:
+    assert tried(registry, door, thing(registry, door), ("Authorization", people.owner)) == door.good
+
+
+def test_everybody_may_change_their_own_password_and_nothing_more(registry: Secured) -> None:
+    who = ("Authorization", registry.user("self"))
+    path = "/api/v1/users/self"
+    assert ask(registry.port, "PATCH", path, who, body=b'{"password":"another one","disabled":false}').status == 403
+    assert ask(registry.port, "PATCH", "/api/v1/users/admin", who, body=b'{"password":"another one"}').status == 403
+    assert ask(registry.port, "PATCH", path, who, body=b'{"password":"another one"}').status == 204
+    assert ask(registry.port, "PATCH", path, who, elsewhere(), body=b'{"password":"another one"}').status == 401
+    new = ("Authorization", basic("self", "another one"))
+    assert ask(registry.port, "GET", "/v2/", new).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    ["", "[]", "null", "{", '{"name":1}', '{"name":"x"}', '{"nam":"x"}', '{"name":"x","password":null}', "[" * 5000,
+     '{"name":"x","password":"\\ud800 a password"}', '{"name":"\\ud800","password":"a password"}', "x" * 70_000,
+     '{"name":"../x","password":"a password"}'],
+)  # fmt: skip
+def test_a_body_that_makes_no_user_is_a_bad_request(registry: Secured, body: str) -> None:
+    assert registry.admin("POST", "/users", body).status == 400
+
+
+@pytest.mark.parametrize(
+    "more",
+    ['"expires_in":NaN', '"expires_in":Infinity', '"expires_in":1e999', '"expires_in":-1', '"expires_in":0',
+     '"expires_in":1' + "0" * 400, '"expires_in":"1"', '"expires_in":true,"actions":[]', '"repositories":["a"]',
+     '"repositories":["a"],"actions":[["pull"]]', '"repositories":["a b"],"actions":["pull"]',
+     '"repositories":[1],"actions":["pull"]'],
+)  # fmt: skip
+def test_a_body_that_makes_no_robot_is_a_bad_request_and_makes_none(registry: Secured, more: str) -> None:
+    name = f"robot-{next(_numbers)}"
+    assert registry.admin("POST", "/robots", f'{{"name":"{name}",{more}}}').status == 400
+    assert registry.admin("GET", f"/robots/{name}").status == 404
+    assert registry.admin("GET", "/robots?n=1000").status == 200
+
+
+def test_no_answer_shows_a_secret_a_second_time(registry: Secured) -> None:
+    made = registry.done("POST", "/robots", {"name": "shown-once"}).body.decode()
+    secret = re.findall(r'"secret":"([^"]+)"', made)[0]
+    own_key = registry.done("POST", "/robots/shown-once/keys").body.decode()
+    key_secret = re.findall(r'"secret":"([^"]+)"', own_key)[0]
+    for path in ("/robots", "/robots/shown-once", "/users", "/users/admin", "/audit?n=1000", "/policies", "/groups"):
+        shown = registry.done("GET", path).body.decode()
+        for hidden in (secret, key_secret, ADMIN_PASSWORD, KEY_SECRET, "argon2", "sha256$", "PRIVATE"):
+            assert hidden not in shown
