@@ -66,10 +66,16 @@ class Identities:
         """At most `limit` users or robots after `last`, by name."""
         return await self._database.read(principals.page(kind, last, limit))
 
-    async def create_user(self, actor: Actor, name: str, password: str) -> PrincipalRecord:
-        """A new user. IdentityInvalid, IdentityExists."""
+    async def create_user(self, actor: Actor, name: str, password: str, policy: str | None = None) -> PrincipalRecord:
+        """A new user, with that policy from the beginning. IdentityInvalid, IdentityExists."""
         stored = await self._hash(password)
-        return await self._create(actor, "user", name, stored, None)
+
+        def attach(created: PrincipalRecord) -> Work[None]:
+            if policy is not None:
+                yield from policies.attach("principal", created.id, policy)
+                yield from audit.record(actor, "AttachPolicy", f"user/{name}", policy=policy)
+
+        return await self._create(actor, PrincipalRecord(0, "user", name, stored, False, 0, None), attach)
 
     async def create_robot(
         self, actor: Actor, name: str, expires_at: float | None, document: str | None = None
@@ -81,8 +87,18 @@ class Identities:
         if expires_at is not None and expires_at <= time.time():
             raise IdentityInvalid("the robot would be expired already")
         secret = make_secret()
-        stored = hash_secret(secret)
-        return await self._create(actor, "robot", name, stored, expires_at, document), secret
+        own = f"robot-{name}"
+
+        def attach(created: PrincipalRecord) -> Work[None]:
+            if document is None:
+                return
+            if (yield from policies.find(own)) is not None:
+                raise IdentityExists(detail={"policy": own})
+            yield from policies.put(own, document)
+            yield from policies.attach("principal", created.id, own)
+
+        wanted = PrincipalRecord(0, "robot", name, hash_secret(secret), False, 0, expires_at)
+        return await self._create(actor, wanted, attach), secret
 
     async def set_password(self, actor: Actor, name: str, password: str) -> None:
         """Give the user another password. IdentityInvalid, IdentityUnknown."""
@@ -185,20 +201,17 @@ class Identities:
         return await self._threads.run(hash_password, password)
 
     async def _create(
-        self, actor: Actor, kind: str, name: str, stored: str, expires_at: float | None, document: str | None = None
+        self, actor: Actor, wanted: PrincipalRecord, further: Callable[[PrincipalRecord], Work[None]]
     ) -> PrincipalRecord:
+        kind, name, expires_at = wanted.kind, wanted.name, wanted.expires_at
         _check_name(name)
 
         def work() -> Work[PrincipalRecord]:
-            created = yield from principals.create(kind, name, stored, expires_at)
+            created = yield from principals.create(kind, name, wanted.secret_hash, expires_at)
             if created is None:
                 raise IdentityExists(detail={"name": name})
-            if document is not None:
-                if (yield from policies.find(f"{kind}-{name}")) is not None:
-                    raise IdentityExists(detail={"policy": f"{kind}-{name}"})
-                yield from policies.put(f"{kind}-{name}", document)
-                yield from policies.attach("principal", created.id, f"{kind}-{name}")
             yield from audit.record(actor, f"Create{kind.title()}", f"{kind}/{name}", expires_at=expires_at)
+            yield from further(created)
             return created
 
         return await self._database.write(work)

@@ -29,8 +29,8 @@ async def first_start(settings: Settings, database: Database, security: Security
         return Welcome(first=False)
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or make_secret()
-    await security.identities.create_user(ITSELF, ADMIN, password)
-    await security.policies.set_attached(ITSELF, "principal", ADMIN, POLICY, attached=True)
+    # In one transaction: an admin who may do nothing would lock everybody out for good.
+    await security.identities.create_user(ITSELF, ADMIN, password, POLICY)
     if settings.admin_access_key_id and settings.admin_secret_access_key:
         secret = settings.admin_secret_access_key.get_secret_value()
         await security.identities.create_key(ITSELF, "user", ADMIN, NewAccessKey(settings.admin_access_key_id, secret))

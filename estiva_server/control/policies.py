@@ -1,4 +1,4 @@
-"""/api/v1/policies, and the policy of a repository: /api/v1/repositories/<name>/policy."""
+"""/api/v1/policies, and the policy of a repository: /api/v1/repository-policies/<name>."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ class PoliciesAPI:
             route("/api/v1/policies", GET=self.page),
             route("/api/v1/policies/{name}", GET=self.get, PUT=self.put, DELETE=self.delete),
             route(
-                "/api/v1/repositories/{name:path}/policy",
+                "/api/v1/repository-policies/{name:path}",
                 GET=self.get_of_repository,
                 PUT=self.put_of_repository,
                 DELETE=self.delete_of_repository,

@@ -133,7 +133,7 @@ class Secured:
 
     def public(self, name: str, policy: str | None = None) -> None:
         """Give a repository a policy, by default one that lets everybody pull."""
-        self.done("PUT", f"/repositories/{name}/policy", policy or for_everyone())
+        self.done("PUT", f"/repository-policies/{name}", policy or for_everyone())
 
     def token(self, authorization: str | None, *scopes: str) -> str:
         """A registry token for these scopes."""

@@ -87,7 +87,7 @@ def test_a_repository_without_right_is_like_one_that_is_not_there(
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
-@pytest.mark.parametrize("path", ["/api/v1/repositories/{}/policy", "/api/v1/repositories/{}"])
+@pytest.mark.parametrize("path", ["/api/v1/repository-policies/{}", "/api/v1/repositories/{}"])
 def test_neither_does_the_other_api_tell(registry: Secured, people: People, method: str, path: str) -> None:
     for who in (Who.NOBODY, Who.STRANGER, Who.PULLER, Who.OWNER):
         answers = [
@@ -195,7 +195,7 @@ def test_a_blob_that_came_by_a_mount_outlives_the_right_to_the_source(registry: 
     path = f"/v2/{target}/blobs/uploads/?mount={source.blob_digest}&from={source.name}"
     owner = ("Authorization", people.owner)
     assert ask(registry.port, "POST", path, owner).status == 201
-    registry.done("DELETE", f"/repositories/{source.name}/policy")
+    registry.done("DELETE", f"/repository-policies/{source.name}")
     assert ask(registry.port, "GET", f"/v2/{target}/blobs/{source.blob_digest}", owner).status == 200
     assert ask(registry.port, "POST", path.replace(target, target + "2"), owner).status == 202
 

@@ -141,7 +141,7 @@ def test_what_was_public_is_private_with_the_next_request(
     with Connections(served) as connections:
         for request in requests(content, who):
             assert connections.statuses(request, times=3) == {200}
-        served.done("DELETE", f"/repositories/{content.name}/policy")
+        served.done("DELETE", f"/repository-policies/{content.name}")
         for request in requests(content, who):
             assert connections.statuses(request) == {401}
 

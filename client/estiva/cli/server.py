@@ -62,7 +62,7 @@ class Server:
 
     def repository_policy(self, method: str, name: str, body: str | None = None) -> dict[str, Any]:
         """The same for the policy of a repository, whose name has slashes of its own."""
-        return self.call(method, "repositories", *name.split("/"), "policy", body=body)
+        return self.call(method, "repository-policies", *name.split("/"), body=body)
 
     def close(self) -> None:
         """Hang up."""

@@ -121,17 +121,17 @@ DOORS = [
     Door("GET", "/audit", 200),
     Door("HEAD", "/audit", 200),
     Door("POST", "/signing-keys", 204),
-    Door("GET", "/repositories/a/{made}/policy", 200, None, repository, True),
-    Door("HEAD", "/repositories/a/{made}/policy", 200, None, repository, True),
+    Door("GET", "/repository-policies/a/{made}", 200, None, repository, True),
+    Door("HEAD", "/repository-policies/a/{made}", 200, None, repository, True),
     Door(
         "PUT",
-        "/repositories/a/{made}/policy",
+        "/repository-policies/a/{made}",
         204,
         for_everyone().replace("{", "{{").replace("}", "}}"),
         repository,
         True,
     ),
-    Door("DELETE", "/repositories/a/{made}/policy", 204, None, repository, True),
+    Door("DELETE", "/repository-policies/a/{made}", 204, None, repository, True),
     Door("DELETE", "/repositories/a/{made}", 204, None, repository, True),
 ]
 
