@@ -44,9 +44,12 @@ _SETTINGS = ("ESTIVA_", "REGISTRY_", "OTEL_")
 
 @dataclass(frozen=True)
 class Estiva(Peer):
-    """This project's registry, as ``estiva serve`` starts it without configuration."""
+    """This project's registry, as ``estiva serve`` starts it, but open to everybody as the other peers are."""
 
     workers: int = 1
+
+    def environment(self) -> dict[str, str]:
+        return super().environment() | {"ESTIVA_OPEN": "true"}
 
     def command(self, directory: Path, port: int) -> list[str]:
         return [

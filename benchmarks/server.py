@@ -74,18 +74,21 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
     while monotonic() < limit:
         if process.poll() is not None:
             raise ScenarioFailed(f"{process.args!r} ended with {process.returncode} before it answered")
-        if _answers(port):
+        status = _status(port)
+        if status == 200:
             return
+        if status is not None and status < 500:
+            raise ScenarioFailed(f"{process.args!r} answers GET /v2/ with {status}, where everybody must be let in")
         sleep(0.05)
     raise ScenarioFailed(f"{process.args!r} did not answer GET /v2/ within {_READY:g} seconds")
 
 
-def _answers(port: int) -> bool:
+def _status(port: int) -> int | None:
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
         connection.request("GET", "/v2/")
-        return connection.getresponse().status == 200
+        return connection.getresponse().status
     except OSError:
-        return False
+        return None
     finally:
         connection.close()

@@ -93,7 +93,7 @@ def work(settings: Settings, listener: socket.socket, shared_metrics: Path | Non
         log_config=None,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # whose word on addresses and schemes counts is a setting: registry/api/origin.py
+        proxy_headers=False,  # whose word on addresses counts is a setting of ours (registry.api.origin)
         ws="none",
         timeout_graceful_shutdown=math.ceil(settings.drain_timeout),
         backlog=BACKLOG,

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _ZERO_COPY = "http.response.zerocopysend"
 _PATH_SEND = "http.response.pathsend"
+_JOINED_UP_TO = 64 * 1024  # joining a larger body to its head costs more than it saves
 
 
 class Exchange(RequestResponseCycle):
@@ -46,6 +47,7 @@ class Exchange(RequestResponseCycle):
         self.connection = connection
         self.target = head.target
         self.close_after = not head.keep_alive
+        self._head = b""  # of the response, written but not sent yet
 
     def offer_extensions(self, *, pours: bool) -> None:
         """Put into the scope what this connection can do for this request."""
@@ -86,13 +88,39 @@ class Exchange(RequestResponseCycle):
         elif kind == _PATH_SEND and self.connection.offers_sendfile:
             await self._send_path(cast(dict[str, Any], message)["path"])
         else:
-            await super().send(message)
+            await self._send_body(message)
 
     async def _start(self, message: ASGISendEvent) -> None:
+        """Write the response head, and hold it for the body that mostly follows at once: one packet instead of two."""
         self.keep_alive = not self.close_after and self.connection.may_stay_open(self)
-        await super().send(message)
+        transport, held = self.transport, _Held()
+        self.transport = cast(asyncio.Transport, held)
+        try:
+            await super().send(message)
+        finally:
+            self.transport = transport
         self.close_after = not self.keep_alive
         self.keep_alive = True
+        self._head = held.data
+        self.connection.loop.call_soon(self._send_head)
+
+    async def _send_body(self, message: ASGISendEvent) -> None:
+        if not self._head or self.scope["method"] == "HEAD" or not cast(dict[str, Any], message).get("body"):
+            self._send_head()
+            await super().send(message)
+            return
+        head, self._head = self._head, b""
+        transport = self.transport
+        self.transport = cast(asyncio.Transport, _After(head, transport))
+        try:
+            await super().send(message)
+        finally:
+            self.transport = transport
+
+    def _send_head(self) -> None:
+        head, self._head = self._head, b""
+        if head and not self.disconnected:
+            self.transport.write(head)
 
     async def _send_path(self, path: str) -> None:
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -132,11 +160,42 @@ class Exchange(RequestResponseCycle):
     async def _send_bytes(self, file: int, offset: int, count: int) -> None:
         if self.disconnected:
             return
+        self._send_head()
         if self.chunked_encoding:
             self.transport.write(b"%x\r\n" % count)
         await self.connection.send_file(file, offset, count)
         if self.chunked_encoding and not self.disconnected:
             self.transport.write(b"\r\n")
+
+
+class _Held:
+    """Stands in for a transport while the response head is made, and keeps it."""
+
+    def __init__(self) -> None:
+        self.data = b""
+
+    def write(self, data: bytes) -> None:
+        """Keep it."""
+        self.data += data
+
+
+class _After:
+    """Stands in for a transport while a body follows a head that was held: the two leave together."""
+
+    def __init__(self, head: bytes, transport: asyncio.Transport) -> None:
+        self._head = head
+        self._transport = transport
+
+    def write(self, data: bytes) -> None:
+        """Write it, the first time behind the head."""
+        head, self._head = self._head, b""
+        if len(data) > _JOINED_UP_TO:
+            self._transport.write(head)
+            head = b""
+        self._transport.write(head + data if head else data)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 def _scope(connection: "Connection", head: RequestHead) -> HTTPScope:

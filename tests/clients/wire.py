@@ -127,7 +127,7 @@ class Wire:
             with self._closing(upstream_writer):
                 first = await reader.readexactly(1)
                 if first == _TLS_GREETING:
-                    upstream_writer.write(first)
+                    upstream_writer.write(first + await reader.read(_PIECE))
                     await _splice(reader, upstream_writer, upstream_reader, writer)
                     return
                 while await self._exchange(first, reader, upstream_writer, upstream_reader, writer):

@@ -41,7 +41,7 @@ def normal(distribution: str) -> str:
 
 def test_the_import_contracts_hold() -> None:
     # A process of its own: in this one it would switch off every logger there is.
-    command = [Path(sys.executable).with_name("lint-imports"), "--no-cache"]
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout
     assert " 0 broken" in done.stdout
