@@ -1,10 +1,13 @@
 """Documents that say whom to trust: what they may say, what their rules cover, and what a rule's id stands on."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from auth.policy import parse_identity_policy
 from auth.trust import MOST_CLAIMS, Trust, TrustInvalid, text_claims
 from tests.auth.parts import READ_ONLY
 
@@ -137,3 +140,10 @@ def test_texts_whole_numbers_and_truth_values_are_what_can_be_spoken_of() -> Non
 def test_claims_that_would_not_all_be_there_for_policies_are_refused(claims: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"claims|surrogates"):
         text_claims(claims)
+
+
+def test_the_examples_of_the_documentation_are_understood() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "keyless.md").read_text()
+    trust, policy = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    assert len(Trust.parse("ci", trust).rules) == 2
+    parse_identity_policy(policy)

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -109,15 +110,34 @@ def test_every_error_code_is_documented(code: str) -> None:
     assert f"`{code}`" in page("api")
 
 
-@pytest.mark.parametrize("verb", [command.name for command in build().registered_commands])
-def test_every_verb_and_flag_of_the_command_line_is_documented(verb: str) -> None:
-    text = page("cli")
-    assert f"`estiva {verb}`" in text
-    command = get_command(build()).commands[verb]  # type: ignore[attr-defined]
-    flags = [option for parameter in command.params for option in parameter.opts]
-    assert {"--data", "--listen"} <= set(flags)
+COMMANDS: dict[str, Any] = get_command(build()).commands  # type: ignore[attr-defined]
+VERBS = [f"{noun} {verb}" for noun, command in COMMANDS.items() for verb in getattr(command, "commands", ())]
+
+
+@pytest.mark.parametrize("noun", COMMANDS)
+def test_every_noun_of_the_command_line_is_documented_with_its_flags(noun: str) -> None:
+    assert f"`estiva {noun}`" in page("cli")
+    flags = [option for parameter in COMMANDS[noun].params for option in parameter.opts]
+    assert ("--data" in flags) == (noun == "serve")
     for flag in flags:
-        assert f"`{flag}" in text
+        assert f"`{flag}" in page("cli")
+
+
+@pytest.mark.parametrize("command", VERBS)
+def test_every_verb_of_a_noun_is_documented_with_its_flags(command: str) -> None:
+    noun, verb = command.split()
+    section = re.search(rf"^## .*`estiva {noun}`.*?(?=^## )", page("cli"), re.MULTILINE | re.DOTALL)
+    assert section is not None
+    rows = [line for line in section[0].splitlines() if re.search(rf"`({noun} )?{verb}[ `]", line)]
+    assert rows
+    for parameter in COMMANDS[noun].commands[verb].params:
+        for flag in (option for option in parameter.opts if option.startswith("--")):
+            assert flag in section[0]
+
+
+@pytest.mark.parametrize("option", get_command(build()).params, ids=lambda option: option.name)
+def test_every_option_before_the_verb_is_documented(option: Any) -> None:
+    assert all(re.search(f"`(estiva )?{flag}", page("cli")) for flag in option.opts)
 
 
 def test_what_the_command_says_of_itself_is_documented() -> None:
