@@ -1,5 +1,7 @@
 """Managing policies: documents by name, whom they are attached to, and the policies of repositories."""
 
+from collections.abc import Callable
+
 from auth.identities import IdentityExists, IdentityUnknown, check_names
 from auth.policy import InvalidPolicyError, parse_identity_policy, parse_repository_policy
 from auth.policy.managed import MANAGED_POLICIES
@@ -72,12 +74,12 @@ class Policies:
         """Give a principal or group a policy, or take it away. Idempotent. IdentityUnknown."""
 
         def work() -> Work[None]:
-            identifier = yield from _holder(holder, name)
+            identifier, target = yield from _holder(holder, name)
             if attached and policy not in MANAGED_POLICIES and (yield from policies.find(policy)) is None:
                 raise IdentityUnknown(detail={"policy": policy[:128]})
             yield from (policies.attach if attached else policies.detach)(holder, identifier, policy)
             action = "AttachPolicy" if attached else "DetachPolicy"
-            yield from audit.record(actor, action, f"{holder}/{name}", policy=policy)
+            yield from audit.record(actor, action, target, policy=policy)
 
         await self._database.write(work)
 
@@ -85,7 +87,7 @@ class Policies:
         """The policies that a principal or group itself has. IdentityUnknown."""
 
         def work() -> Work[list[str]]:
-            identifier = yield from _holder(holder, name)
+            identifier, _ = yield from _holder(holder, name)
             return (yield from policies.attached_to(holder, identifier))
 
         return await self._database.read(work())
@@ -119,20 +121,21 @@ class Policies:
         await self._database.write(work)
 
 
-def _holder(holder: Holder, name: str) -> Work[int]:
+def _holder(holder: Holder, name: str) -> Work[tuple[int, str]]:
+    """Its id, and what the audit trail calls it. IdentityUnknown."""
     if holder == "group":
         group = yield from groups.find(name)
         if group is not None:
-            return group
+            return group, f"group/{name}"
     else:
         principal = yield from principals.find(name)
         if principal is not None:
-            return principal.id
+            return principal.id, f"{principal.kind}/{name}"
     raise IdentityUnknown(detail={holder: name[:64]})
 
 
-def _check(parse: object) -> None:
+def _check(parse: Callable[[], object]) -> None:
     try:
-        parse()  # type: ignore[operator]
+        parse()
     except InvalidPolicyError as error:
         raise PolicyInvalid(str(error)) from None

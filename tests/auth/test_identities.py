@@ -59,7 +59,7 @@ CHANGES: dict[str, tuple[str, str, Change]] = {
     "a policy": ("PutPolicy", "policy/pull", lambda p: p.policies.put(OPERATOR, "pull", DOCUMENT)),
     "a policy of alice": (
         "AttachPolicy",
-        "principal/alice",
+        "user/alice",
         lambda p: p.policies.set_attached(OPERATOR, "principal", "alice", READ_ONLY, attached=True),
     ),
     "no policy of the group": (
