@@ -86,4 +86,4 @@ async def test_a_query_that_makes_no_sense_is_400(repository: Repository, query:
 async def test_a_query_that_nobody_knows_is_passed_over(repository: Repository) -> None:
     await repository.push_blob(b"{}")
     await repository.push_manifest(image(), "latest")
-    assert (await repository.get("manifests/latest?ns=docker.io&unknown=1")).status_code == 200
+    assert (await repository.get("manifests/latest?ns=upstream.example&unknown=1")).status_code == 200
