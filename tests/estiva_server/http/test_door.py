@@ -1,5 +1,6 @@
 """The answer door: what it answers, what it leaves to the application, and that nothing stale comes out."""
 
+import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -300,6 +301,7 @@ def test_a_client_that_stops_reading_a_file_is_dropped(serve: Serve, file: Calla
         client.get("/v2/blob")
     with no_descriptor_left_over(), served.client(receive_buffer=8192) as client:
         client.request("GET", "/v2/blob")
+        client.socket.recv(1, socket.MSG_PEEK)  # it has begun: only then is settled what is to be dropped
         served.settled()
         with pytest.raises(ConnectionResetError):
             client.response()
