@@ -115,4 +115,5 @@ def refuse(caller: Caller, verdict: Verdict) -> None:
     if caller.principal.is_anonymous:
         raise Unauthorized
     # Not why: that would tell of policies, and of repositories that have one, to those who may not know of them.
-    raise Denied
+    # The detail is for docker, which takes an error without any for one that passes and sends everything six times.
+    raise Denied(detail="not allowed by policy")

@@ -50,7 +50,7 @@ def test_a_wrong_password_or_none(estiva: Estiva) -> None:
 def test_a_right_that_is_lacking(estiva: Estiva) -> None:
     estiva.done("users", "create", "nobody", "--password", "a password of nobody")
     nobody = Estiva({**estiva.environment, "ESTIVA_USERNAME": "nobody", "ESTIVA_PASSWORD": "a password of nobody"})
-    assert nobody.failed("users", "ls") == "requested access to the resource is denied"
+    assert nobody.failed("users", "ls") == "requested access to the resource is denied (not allowed by policy)"
     nobody.done("users", "password", "nobody", "--new", "another password")
 
 
