@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,8 @@ from tests.tools import running
 
 # Another registry under the same tests, to see whose fault a failure is: a command line with {port} and {data}.
 PEER = os.environ.get("ESTIVA_TEST_REGISTRY_COMMAND")
+OPEN = {"ESTIVA_OPEN": "true"}
+"""Settings of a registry in which everybody may do everything."""
 ESTIVA = Path(sys.executable).with_name("estiva")
 
 
@@ -44,14 +46,16 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def registry_running(folder: Path, program: Sequence[str | Path] = (ESTIVA,)) -> Iterator[Registry]:
+def registry_running(
+    folder: Path, program: Sequence[str | Path] = (ESTIVA,), *, settings: Mapping[str, str] = OPEN
+) -> Iterator[Registry]:
     """`estiva serve` on a free loopback port with its data under `folder`, until the block ends.
 
-    `program` is run in place of `estiva`.
+    `program` is run in place of `estiva`; `settings` are environment variables, and no others of ours are set.
     """
     port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
-    environment["ESTIVA_OPEN"] = "true"
+    environment |= settings
     with running(_command(program, port, data), log, environment=environment) as process:
         registry = Registry(port, data, log, process)
         _await_answer(registry, process)
@@ -72,6 +76,10 @@ def _await_answer(registry: Registry, process: subprocess.Popen[bytes], patience
         try:
             with urllib.request.urlopen(f"http://{registry.host}/v2/", timeout=2):
                 return
+        except urllib.error.HTTPError as answer:
+            with answer:
+                if answer.code == 401:
+                    return
         except (urllib.error.URLError, OSError):
             time.sleep(0.05)
     raise AssertionError(f"the registry did not come up:\n{registry.log.read_text()[-4000:]}")
