@@ -6,8 +6,6 @@ from typing import Any
 
 import httpx
 
-from tests.clients.people import ADMIN
-
 ANY_MANIFEST = ", ".join(
     (
         "application/vnd.oci.image.manifest.v1+json",
@@ -34,12 +32,11 @@ class Manifest:
 
 
 class Api:
-    """Requests of the administrator to one registry."""
+    """Requests to one registry."""
 
     def __init__(self, host: str) -> None:
         self._host = host
-        login = (ADMIN.name, ADMIN.password)
-        self._http = httpx.Client(base_url=f"http://{host}/v2", auth=login, timeout=30, trust_env=False)
+        self._http = httpx.Client(base_url=f"http://{host}/v2", timeout=30, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""
