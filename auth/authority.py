@@ -20,6 +20,7 @@ from auth.policy import (
     parse_repository_policy,
 )
 from auth.policy.actions import repository_arn
+from auth.policy.keys import PRINCIPAL_KEYS
 from auth.policy.managed import MANAGED_POLICIES
 from auth.principals import Principal
 from estiva.reference import RepositoryName
@@ -28,10 +29,8 @@ from storage.metadata.database import Database
 
 MOST_REMEMBERED = 50_000
 # Of these a decision may depend and still be the same for the next request of the same principal.
-LASTING_KEYS = frozenset(
-    {"aws:username", "aws:userid", "aws:principalarn", "aws:principalaccount", "aws:principaltype"}
-    | {"aws:requestedregion"}
-)
+# Not the claims of a job: two jobs of one name may differ in them.
+LASTING_KEYS = PRINCIPAL_KEYS | {"aws:requestedregion"}
 
 Key = tuple[Principal, str, str]
 K = TypeVar("K")
