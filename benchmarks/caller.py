@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from contextlib import closing
 
 from benchmarks.images import CONFIG, LAYERS, MANIFEST_TYPE, digest, layer, manifest
 from benchmarks.operations import with_digest
@@ -13,16 +14,19 @@ class Caller:
     """Untimed calls, one after another."""
 
     def __init__(self, target: Target) -> None:
-        self._connection = http.client.HTTPConnection(target.host, target.port, timeout=120)
+        self._door = target.door
 
     def call(
         self, expected: int, method: str, path: str, body: bytes = b"", **headers: str
     ) -> tuple[http.client.HTTPMessage, bytes]:
         """The headers and body of an answer of the expected status; anything else is a failure."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self._connection.request(method, path, body, named)
-        answer = self._connection.getresponse()
-        content = answer.read()
+        if self._door.authorization:
+            named["Authorization"] = self._door.authorization
+        with closing(http.client.HTTPConnection(*self._door.address, timeout=120)) as connection:
+            connection.request(method, path, body, named)
+            answer = connection.getresponse()
+            content = answer.read()
         if answer.status != expected:
             raise ScenarioFailed(f"{method} {path} was answered {answer.status}: {content[:300]!r}")
         return answer.headers, content

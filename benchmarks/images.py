@@ -9,6 +9,8 @@ REPOSITORY = "bench/image"
 BLOBS = "bench/blobs"
 TAGS = "bench/tags"
 TAG = "latest"
+CATALOGUE = "catalog"
+"""What the names of the catalogue's repositories begin with."""
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 _CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 _LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -48,7 +50,7 @@ def tag_name(index: int) -> str:
 
 def repository_name(index: int) -> str:
     """The repositories of the catalogue, in order; all stand behind those named ``bench/``."""
-    return f"catalog/r{index:06d}"
+    return f"{CATALOGUE}/r{index:06d}"
 
 
 def small_image() -> bytes:

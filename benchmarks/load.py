@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import NamedTuple, TypeVar
 
 from benchmarks.figures import percentile
-from benchmarks.scenario import Sample, ScenarioFailed
+from benchmarks.scenario import Door, Sample, ScenarioFailed
 
 READ = select.EPOLLIN
 WRITE = select.EPOLLOUT
@@ -42,17 +42,17 @@ class Answer(NamedTuple):
 class Connection:
     """A keep-alive HTTP/1.1 connection whose every blocking point is a ``yield``."""
 
-    def __init__(self, address: tuple[str, int]) -> None:
-        self.socket = socket.create_connection(address, timeout=10)
+    def __init__(self, door: Door) -> None:
+        self.socket = socket.create_connection(door.address, timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
-        self.authority = f"{address[0]}:{address[1]}".encode()
+        self._fields = "".join(f"{line}\r\n" for line in door.fields).encode()
         self._buffer = bytearray(_BLOCK)
 
     def request(self, method: str, path: str, *headers: str) -> bytes:
         """The head of a request."""
         lines = "".join(f"{header}\r\n" for header in headers).encode()
-        return b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (method.encode(), path.encode(), self.authority, lines)
+        return b"%b %b HTTP/1.1\r\n%b%b\r\n" % (method.encode(), path.encode(), self._fields, lines)
 
     def send(self, data: bytes, *, more: bool = False) -> Waiting[None]:
         """Send everything; ``more`` says that a body follows and may share the packet."""
@@ -153,7 +153,7 @@ class Tally:
         )
 
 
-def run(address: tuple[str, int], connections: int, seconds: float, operations: Iterable[Operation]) -> Sample:
+def run(door: Door, connections: int, seconds: float, operations: Iterable[Operation]) -> Sample:
     """Take operations one by one over so many connections until they or the time are used up.
 
     No operation begins after ``seconds``; those under way are finished and count, and so does the
@@ -162,7 +162,7 @@ def run(address: tuple[str, int], connections: int, seconds: float, operations: 
     tally = Tally()
     pending = iter(operations)
     with ExitStack() as opened:
-        users = [opened.enter_context(Connection(address)) for _ in range(connections)]
+        users = [opened.enter_context(Connection(door)) for _ in range(connections)]
         begun = perf_counter()
         _drive({user.socket.fileno(): _take(user, pending, tally, begun + seconds) for user in users}, seconds)
         return tally.sample(perf_counter() - begun)
@@ -220,7 +220,7 @@ class _Waiters:
         self.poll.close()
 
 
-def run_heads(address: tuple[str, int], connections: int, seconds: float, head: bytes) -> Sample:
+def run_heads(door: Door, connections: int, seconds: float, head: bytes) -> Sample:
     """Repeat one request whose answers have no body, as fast as Python can.
 
     wrk waits for the body that a HEAD's Content-Length announces, so it cannot be used here.
@@ -230,7 +230,7 @@ def run_heads(address: tuple[str, int], connections: int, seconds: float, head: 
         poll = opened.enter_context(select.epoll())
         users: dict[int, socket.socket] = {}
         for _ in range(connections):
-            user = opened.enter_context(Connection(address)).socket
+            user = opened.enter_context(Connection(door)).socket
             users[user.fileno()] = user
             poll.register(user.fileno(), READ)
         begun = now = perf_counter()

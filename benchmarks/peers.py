@@ -7,8 +7,11 @@ import shutil
 import subprocess
 import sys
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
+
+from benchmarks.access import ADMIN_KEY, Access, Closed, Open, Secrets
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 REFERENCE = "distribution"
@@ -25,6 +28,8 @@ class Peer(ABC):
 
     name: str
     program: str
+    greeting: ClassVar[int] = 200
+    """The status of GET /v2/ without any right."""
 
     @abstractmethod
     def command(self, directory: Path, port: int) -> list[str]:
@@ -33,6 +38,10 @@ class Peer(ABC):
     @abstractmethod
     def version(self) -> str:
         """The program's own words about its version."""
+
+    def access(self, port: int) -> Access:
+        """The way in to the server that was just started on an empty directory."""
+        return Open()
 
     def environment(self) -> dict[str, str]:
         """The environment to start it with."""
@@ -44,12 +53,22 @@ _SETTINGS = ("ESTIVA_", "REGISTRY_", "OTEL_")
 
 @dataclass(frozen=True)
 class Estiva(Peer):
-    """This project's registry, as ``estiva serve`` starts it, but open to everybody as the other peers are."""
+    """This project's registry, as ``estiva serve`` starts it: closed, with a token for every request that is timed."""
 
     workers: int = 1
+    known: Secrets = field(default_factory=Secrets)
+    greeting: ClassVar[int] = 401
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {"ESTIVA_OPEN": "true"}
+        return super().environment() | {
+            "ESTIVA_ADMIN_PASSWORD": self.known.admin,
+            "ESTIVA_ADMIN_ACCESS_KEY_ID": ADMIN_KEY,
+            "ESTIVA_ADMIN_SECRET_ACCESS_KEY": self.known.admin,
+            "ESTIVA_TOKEN_LIFE": "3600",  # a scenario may wait long for a quiet moment
+        }
+
+    def access(self, port: int) -> Access:
+        return Closed(port, self.known)
 
     def command(self, directory: Path, port: int) -> list[str]:
         return [

@@ -13,7 +13,7 @@ from time import sleep
 from benchmarks import procfs
 from benchmarks.contents import Contents
 from benchmarks.peers import Peer
-from benchmarks.scenario import GIB, MIB, Sample, Scenario, ScenarioFailed, Target
+from benchmarks.scenario import GIB, MIB, Door, Sample, Scenario, ScenarioFailed, Target
 from benchmarks.server import Server, started
 from benchmarks.stock import PARTS
 
@@ -97,13 +97,17 @@ class Bench:
         server = self._standing[peer.name]
         for part in scenario.needs:
             if (peer.name, part) not in self._stocked:
-                PARTS[part](self.target(server))
+                PARTS[part](self._target(server, server.access.filling()))
                 self._stocked.add((peer.name, part))
         yield server
 
     def target(self, server: Server) -> Target:
-        """The server as the scenarios see it."""
-        return Target("127.0.0.1", server.port, self._load.seconds, self._load.entries, self._contents)
+        """The server as the scenarios see it, with a right to come in that was just obtained."""
+        return self._target(server, server.access.measuring())
+
+    def _target(self, server: Server, authorization: str) -> Target:
+        door = Door("127.0.0.1", server.port, authorization)
+        return Target(door, self._load.seconds, self._load.entries, self._contents)
 
 
 def measured(

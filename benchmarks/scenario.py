@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from benchmarks.contents import Contents
 
@@ -31,23 +31,36 @@ class Sample:
     p99_ms: float
 
 
-@dataclass(frozen=True)
-class Target:
-    """A running registry and how long, with what contents and with how many entries to load it."""
+class Door(NamedTuple):
+    """Where a registry listens, and what to say there in the Authorization header (nothing, if that is empty)."""
 
     host: str
     port: int
-    seconds: float
-    entries: int
-    """How many tags the repository of tags and how many repositories the catalogue is filled with."""
-    contents: Contents
+    authorization: str = ""
 
     @property
     def address(self) -> tuple[str, int]:
         return self.host, self.port
 
+    @property
+    def fields(self) -> list[str]:
+        """The lines of a request's header that every request has besides its own."""
+        said = [f"Authorization: {self.authorization}"] if self.authorization else []
+        return [f"Host: {self.host}:{self.port}", *said]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A running registry, how to come in, and how long, with what contents and how many entries to load it."""
+
+    door: Door
+    seconds: float
+    entries: int
+    """How many tags the repository of tags and how many repositories the catalogue is filled with."""
+    contents: Contents
+
     def url(self, path: str) -> str:
-        return f"http://{self.host}:{self.port}{path}"
+        return f"http://{self.door.host}:{self.door.port}{path}"
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+from benchmarks.access import Access
 from benchmarks.peers import Peer
 from benchmarks.scenario import ScenarioFailed
 
@@ -28,6 +29,7 @@ class Server:
     peer: Peer
     port: int
     pid: int
+    access: Access
 
 
 def free_port() -> int:
@@ -45,8 +47,8 @@ def started(peer: Peer, directory: Path) -> Iterator[Server]:
     try:
         port = free_port()
         with _process(peer.command(directory, port), peer.environment()) as process:
-            _wait_until_ready(process, port)
-            yield Server(peer, port, process.pid)
+            _wait_until_ready(process, port, peer.greeting)
+            yield Server(peer, port, process.pid, peer.access(port))
     finally:
         shutil.rmtree(directory)
         # Freed blocks are written back now, not in the middle of the next timed part.
@@ -69,16 +71,16 @@ def _process(command: list[str], environment: dict[str, str]) -> Iterator[subpro
             process.wait(_STOP)
 
 
-def _wait_until_ready(process: subprocess.Popen[bytes], port: int) -> None:
+def _wait_until_ready(process: subprocess.Popen[bytes], port: int, greeting: int) -> None:
     limit = monotonic() + _READY
     while monotonic() < limit:
         if process.poll() is not None:
             raise ScenarioFailed(f"{process.args!r} ended with {process.returncode} before it answered")
         status = _status(port)
-        if status == 200:
+        if status == greeting:
             return
         if status is not None and status < 500:
-            raise ScenarioFailed(f"{process.args!r} answers GET /v2/ with {status}, where everybody must be let in")
+            raise ScenarioFailed(f"{process.args!r} answers GET /v2/ with {status} instead of {greeting}")
         sleep(0.05)
     raise ScenarioFailed(f"{process.args!r} did not answer GET /v2/ within {_READY:g} seconds")
 

@@ -66,7 +66,7 @@ def _one_repository(repository: str) -> load.Operation:
 
 
 def _fill(target: Target, operations: Iterator[load.Operation], connections: int = _FILLERS) -> None:
-    load.run(target.address, connections, _FILL_SECONDS, operations)
+    load.run(target.door, connections, _FILL_SECONDS, operations)
     if next(operations, None) is not None:
         raise ScenarioFailed(f"the registry could not be filled within {_FILL_SECONDS:g} seconds")
 

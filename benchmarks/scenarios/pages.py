@@ -36,7 +36,7 @@ def _page(kind: str, position: str) -> Callable[[Target], Callable[[], Sample]]:
         wanted = [name(begin + index) for index in range(_PAGE)]
         _check(json.loads(body)[key], wanted if begin else None, linked="Link" in headers, more=position != "last")
         operation = get(path + query)
-        return lambda: load.run(target.address, _CONNECTIONS, target.seconds, repeat(operation))
+        return lambda: load.run(target.door, _CONNECTIONS, target.seconds, repeat(operation))
 
     return prepare
 

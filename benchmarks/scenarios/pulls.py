@@ -15,8 +15,8 @@ def _get(size: str, connections: int) -> Callable[[Target], Callable[[], Sample]
     def prepare(target: Target) -> Callable[[], Sample]:
         body = target.contents.fixed(SIZES[size])
         operation = get(f"/v2/{BLOBS}/blobs/{body.digest}", body.size)
-        load.run(target.address, 1, target.seconds, [operation])  # once untimed: it must be right
-        return lambda: load.run(target.address, connections, target.seconds, repeat(operation))
+        load.run(target.door, 1, target.seconds, [operation])  # once untimed: it must be right
+        return lambda: load.run(target.door, connections, target.seconds, repeat(operation))
 
     return prepare
 

@@ -26,7 +26,7 @@ def _push(size: int, connections: int, style: str) -> Callable[[Target], Callabl
         _, way, file = _STYLES[style]
         count = int(min(_MOST_PER_SECOND, 4 * GIB / size) * target.seconds) + connections
         operations = [way(BLOBS, target.contents.new(size), file(target.contents)) for _ in range(count)]
-        return lambda: load.run(target.address, connections, target.seconds, operations)
+        return lambda: load.run(target.door, connections, target.seconds, operations)
 
     return prepare
 
@@ -36,7 +36,7 @@ def _manifests(connections: int) -> Callable[[Target], Callable[[], Sample]]:
         Caller(target).push_image(REPOSITORY, TAG)
         count = int(_MOST_PER_SECOND * target.seconds) + connections
         operations = [put_manifest(REPOSITORY, f"n{n}", manifest(n)) for n in range(count)]
-        return lambda: load.run(target.address, connections, target.seconds, operations)
+        return lambda: load.run(target.door, connections, target.seconds, operations)
 
     return prepare
 

@@ -29,7 +29,8 @@ _ACCEPT = f"Accept: {MANIFEST_TYPE}"
 def _get(path: Callable[[Target], str], connections: int, *headers: str) -> Callable[[Target], Callable[[], Sample]]:
     def prepare(target: Target) -> Callable[[], Sample]:
         Caller(target).call(200, "GET", path(target), Accept=MANIFEST_TYPE)
-        return lambda: wrk.run(target.url(path(target)), connections, target.seconds, *headers)
+        fields = *target.door.fields, *headers
+        return lambda: wrk.run(target.url(path(target)), connections, target.seconds, *fields)
 
     return prepare
 
@@ -37,9 +38,9 @@ def _get(path: Callable[[Target], str], connections: int, *headers: str) -> Call
 def _head(path: Callable[[Target], str], connections: int) -> Callable[[Target], Callable[[], Sample]]:
     def prepare(target: Target) -> Callable[[], Sample]:
         Caller(target).call(200, "HEAD", path(target), Accept=MANIFEST_TYPE)
-        lines = f"HEAD {path(target)} HTTP/1.1", f"Host: {target.host}:{target.port}", _ACCEPT, "", ""
+        lines = f"HEAD {path(target)} HTTP/1.1", *target.door.fields, _ACCEPT, "", ""
         head = "\r\n".join(lines).encode()
-        return lambda: load.run_heads(target.address, connections, target.seconds, head)
+        return lambda: load.run_heads(target.door, connections, target.seconds, head)
 
     return prepare
 
@@ -83,7 +84,7 @@ def _each_tag_once(target: Target) -> Callable[[], Sample]:
     size = len(manifest())
     paths = (f"/v2/{TAGS}/manifests/{tag_name(index)}" for index in range(target.entries))
     operations = [get(path, size, _ACCEPT) for path in paths]
-    return lambda: load.run(target.address, 16, target.seconds, operations)
+    return lambda: load.run(target.door, 16, target.seconds, operations)
 
 
 SCENARIOS = [

@@ -10,13 +10,13 @@ import pytest
 from benchmarks import load
 from benchmarks.contents import CHUNK, Contents
 from benchmarks.operations import get, put, with_digest
-from benchmarks.scenario import ScenarioFailed
+from benchmarks.scenario import Door, ScenarioFailed
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
 
 
 @contextmanager
-def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]]:
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[Door]:
     """A listener that hands one connection to ``answer``."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -28,7 +28,7 @@ def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, int]
 
         thread = threading.Thread(target=serve)
         thread.start()
-        yield listener.getsockname()
+        yield Door(*listener.getsockname())
         thread.join(10)
 
 
@@ -44,15 +44,15 @@ def answering(*parts: bytes) -> Callable[[socket.socket], None]:
 
 
 def test_operations_are_taken_until_none_is_left() -> None:
-    with serving(answering(HEAD + b"hello")) as address:
-        sample = load.run(address, 1, 10, [get("/", 5)] * 3)
+    with serving(answering(HEAD + b"hello")) as door:
+        sample = load.run(door, 1, 10, [get("/", 5)] * 3)
     assert (sample.operations, sample.bytes) == (3, 15)
     assert 0 < sample.p50_ms <= sample.p99_ms
 
 
 def test_no_operation_begins_after_the_time_is_over() -> None:
-    with serving(answering(HEAD + b"hello")) as address:
-        sample = load.run(address, 1, 0.05, repeat(get("/")))
+    with serving(answering(HEAD + b"hello")) as door:
+        sample = load.run(door, 1, 0.05, repeat(get("/")))
     assert 0.05 <= sample.seconds < 10
 
 
@@ -64,8 +64,8 @@ def test_no_operation_begins_after_the_time_is_over() -> None:
     ],
 )
 def test_an_answer_may_come_in_pieces_and_in_chunks(parts: tuple[bytes, ...]) -> None:
-    with serving(answering(*parts)) as address:
-        assert load.run(address, 1, 10, [get("/")] * 2).operations == 2
+    with serving(answering(*parts)) as door:
+        assert load.run(door, 1, 10, [get("/")] * 2).operations == 2
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_an_answer_may_come_in_pieces_and_in_chunks(parts: tuple[bytes, ...]) ->
     ],
 )
 def test_a_wrong_answer_fails_the_scenario(parts: tuple[bytes, ...], reason: str) -> None:
-    with serving(answering(*parts)) as address, pytest.raises(ScenarioFailed, match=reason):
-        load.run(address, 1, 10, [get("/", 6)])
+    with serving(answering(*parts)) as door, pytest.raises(ScenarioFailed, match=reason):
+        load.run(door, 1, 10, [get("/", 6)])
 
 
 @pytest.mark.parametrize(("part", "reason"), [(HEAD + b"he", "3 bytes before the end"), (HEAD[:9], "hung up")])
@@ -87,15 +87,15 @@ def test_a_connection_that_ends_early_fails_the_scenario(part: bytes, reason: st
         client.recv(4096)
         client.sendall(part)
 
-    with serving(answer) as address, pytest.raises(ScenarioFailed, match=reason):
-        load.run(address, 1, 10, [get("/")])
+    with serving(answer) as door, pytest.raises(ScenarioFailed, match=reason):
+        load.run(door, 1, 10, [get("/")])
 
 
 def test_heads_are_repeated_and_a_status_other_than_200_fails() -> None:
-    with serving(answering(HEAD)) as address:
-        assert load.run_heads(address, 1, 0.05, b"HEAD / HTTP/1.1\r\n\r\n").operations > 1
-    with serving(answering(HEAD.replace(b"200", b"404"))) as address, pytest.raises(ScenarioFailed, match="404"):
-        load.run_heads(address, 1, 0.05, b"HEAD / HTTP/1.1\r\n\r\n")
+    with serving(answering(HEAD)) as door:
+        assert load.run_heads(door, 1, 0.05, b"HEAD / HTTP/1.1\r\n\r\n").operations > 1
+    with serving(answering(HEAD.replace(b"200", b"404"))) as door, pytest.raises(ScenarioFailed, match="404"):
+        load.run_heads(door, 1, 0.05, b"HEAD / HTTP/1.1\r\n\r\n")
 
 
 def test_a_put_sends_the_whole_blob_to_the_location_it_was_given(tmp_path: Path) -> None:
@@ -110,8 +110,8 @@ def test_a_put_sends_the_whole_blob_to_the_location_it_was_given(tmp_path: Path)
 
     with Contents(tmp_path, largest=1 << 20) as contents:
         body = contents.new(8 * CHUNK)
-        with serving(answer) as address:
-            assert load.run(address, 1, 10, [put("a/b", body, contents.plain)]).bytes == body.size
+        with serving(answer) as door:
+            assert load.run(door, 1, 10, [put("a/b", body, contents.plain)]).bytes == body.size
     head, _, content = bytes(received).partition(b"\r\n\r\n")
     assert head.startswith(f"PUT /up?state=1&digest={body.digest} HTTP/1.1".encode())
     assert len(content) == body.size
