@@ -7,7 +7,7 @@ Every method blocks (disk, network) and is called from a worker thread, except w
 data goes through `Upload.write`, which hashes and stores one large piece at a time.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
@@ -38,6 +38,18 @@ class StoredBlob:
     """The storage key: the digest plus a generation that is never used twice."""
     size: int
     """Length in bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class BlobEntry:
+    """A blob as the store lists it, whether or not any fact names it."""
+
+    key: str
+    """Its storage key."""
+    size: int
+    """Length in bytes."""
+    modified: float
+    """When it was committed or (on disk) last written to: seconds since the epoch, by the store's clock."""
 
 
 class Upload(Protocol):
@@ -108,6 +120,18 @@ class BlobStore(Protocol):
 
     def delete_blob(self, key: str) -> None:
         """Remove the bytes of a key for good. Idempotent. Callers remove every fact that names it first."""
+        ...
+
+    def delete_blobs(self, keys: Iterable[str]) -> None:
+        """`delete_blob` for many keys, in as few steps as the store can. On an error some may be gone; idempotent."""
+        ...
+
+    def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
+        """Every blob whose key comes after that one, in the order of the keys' bytes, read page by page.
+
+        For finding bytes that no fact names; never for deciding whether a blob exists. A blob that is committed or
+        deleted meanwhile may or may not come up.
+        """
         ...
 
     def probe(self) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from estiva.digest import Algorithm
 from storage.durable import make_directories, make_directory
 
-_FAN_OUT = tuple(f"{number:02x}" for number in range(256))
+FAN_OUT = tuple(f"{number:02x}" for number in range(256))
 
 
 def prepare(root: Path) -> tuple[Path, Path]:
@@ -19,5 +19,5 @@ def prepare(root: Path) -> tuple[Path, Path]:
     make_directories(root, ("uploads", "blobs"))
     make_directories(blobs, [algorithm.value for algorithm in Algorithm])
     for algorithm in Algorithm:
-        make_directories(blobs / algorithm.value, _FAN_OUT)
+        make_directories(blobs / algorithm.value, FAN_OUT)
     return uploads, blobs

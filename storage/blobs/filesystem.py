@@ -9,16 +9,17 @@ is held by the file system. Nothing temporary is ever outside `uploads`.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from estiva.digest import Algorithm
-from storage.blobs import BlobMissingError, Upload, UploadUnknownError
+from storage.blobs import BlobEntry, BlobMissingError, Upload, UploadUnknownError
 from storage.blobs.directories import prepare
 from storage.blobs.file_upload import FileUpload
 from storage.blobs.hashing import RunningHashes
 from storage.blobs.held_file import create_file, hold_file, is_idle
+from storage.blobs.listing import list_blobs
 from storage.blobs.names import is_storage_key, is_upload_id
 
 
@@ -80,6 +81,15 @@ class FilesystemBlobStore:
         """
         if is_storage_key(key):
             (self._blobs / key).unlink(missing_ok=True)
+
+    def delete_blobs(self, keys: Iterable[str]) -> None:
+        """Remove the files, one after the other."""
+        for key in keys:
+            self.delete_blob(key)
+
+    def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
+        """The files of `blobs` that are blobs, a directory at a time."""
+        return list_blobs(self._blobs, after)
 
     def probe(self) -> None:
         """Write a byte to a file beside the uploads and remove it. Its name is no upload's, and always the same."""

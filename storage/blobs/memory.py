@@ -4,11 +4,12 @@ import contextlib
 import io
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
 
 from estiva.digest import Algorithm, Digest
 from storage.blobs import (
+    BlobEntry,
     BlobMissingError,
     DigestMismatchError,
     StoredBlob,
@@ -34,6 +35,7 @@ class MemoryBlobStore:
     def __init__(self) -> None:
         self._uploads: dict[str, _Unfinished] = {}
         self._blobs: dict[str, bytes] = {}
+        self._committed: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def create_upload(self, upload_id: str) -> None:
@@ -82,7 +84,20 @@ class MemoryBlobStore:
 
     def delete_blob(self, key: str) -> None:
         """Remove the bytes; those who read them keep them to the end."""
-        self._blobs.pop(key, None)
+        with self._lock:
+            self._blobs.pop(key, None)
+            self._committed.pop(key, None)
+
+    def delete_blobs(self, keys: Iterable[str]) -> None:
+        """Remove the bytes of many keys."""
+        for key in keys:
+            self.delete_blob(key)
+
+    def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
+        """The blobs after that key, as they are when the first is asked for."""
+        with self._lock:
+            entries = [BlobEntry(key, len(self._blobs[key]), moment) for key, moment in self._committed.items()]
+        yield from sorted((entry for entry in entries if entry.key > after), key=lambda entry: entry.key)
 
     def probe(self) -> None:
         """Memory can always be written to."""
@@ -95,6 +110,7 @@ class MemoryBlobStore:
                 raise UploadUnknownError(upload_id)
             del self._uploads[upload_id]
             self._blobs[key] = content
+            self._committed[key] = time.time()
         return key
 
     def _unfinished(self, upload_id: str) -> _Unfinished:

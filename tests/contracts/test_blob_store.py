@@ -430,6 +430,59 @@ class TestDeleting:
             assert file.read() == CONTENT
 
 
+class TestDeletingMany:
+    def test_all_of_them_are_gone_and_no_other(self, store: BlobStore) -> None:
+        kept, *gone = [pushed(store, f"upload-{number}", CONTENT) for number in range(4)]
+        store.delete_blobs(blob.key for blob in gone)
+        assert [entry.key for entry in store.stored_blobs()] == [kept.key]
+        assert content_of(store, kept.key) == CONTENT
+
+    def test_none_is_none(self, store: BlobStore) -> None:
+        store.delete_blobs([])
+
+    def test_what_is_gone_or_never_was_is_no_error_and_keeps_none_of_the_others(self, store: BlobStore) -> None:
+        first, second = pushed(store, "one", CONTENT), pushed(store, "two", CONTENT)
+        store.delete_blob(first.key)
+        store.delete_blobs([first.key, "../uploads/other", second.key])
+        assert list(store.stored_blobs()) == []
+
+
+class TestListing:
+    def test_an_empty_store_lists_nothing(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        assert list(store.stored_blobs()) == []
+
+    def test_every_blob_is_listed_once_in_the_order_of_the_keys_with_its_size(self, store: BlobStore) -> None:
+        blobs = [pushed(store, f"upload-{number}", b"x" * number) for number in range(20)]
+        listed = [(entry.key, entry.size) for entry in store.stored_blobs()]
+        assert listed == sorted((blob.key, blob.size) for blob in blobs)
+
+    def test_the_list_goes_on_after_any_key(self, store: BlobStore) -> None:
+        keys = sorted(pushed(store, f"upload-{number}", b"x" * number).key for number in range(9))
+        keys.append(_pushed_sha512(store).key)
+        for number, key in enumerate(keys):
+            assert [entry.key for entry in store.stored_blobs(after=key)] == keys[number + 1 :]
+        assert [entry.key for entry in store.stored_blobs(after="sha256/~")] == keys[-1:]
+
+    def test_it_tells_when_a_blob_came(self, store: BlobStore) -> None:
+        before = time.time()
+        pushed(store, "one", CONTENT)
+        (entry,) = store.stored_blobs()
+        assert before - 2 <= entry.modified <= time.time() + 2  # stores may count whole seconds
+
+    def test_a_blob_that_is_deleted_in_between_takes_no_other_with_it(self, store: BlobStore) -> None:
+        keys = sorted(pushed(store, f"upload-{number}", b"x" * number).key for number in range(4))
+        entries = store.stored_blobs()
+        assert next(entries).key == keys[0]
+        store.delete_blobs(keys[:2])
+        assert set(keys[2:]) <= {entry.key for entry in entries} <= set(keys[1:])
+
+
+def _pushed_sha512(store: BlobStore) -> StoredBlob:
+    with held(store, begun(store, "sha512", CONTENT), Algorithm.SHA512) as upload:
+        return upload.commit(Digest.of(CONTENT, Algorithm.SHA512))
+
+
 class TestHostileNames:
     @pytest.mark.parametrize("name", HOSTILE_NAMES)
     def test_no_upload_begins_under_a_hostile_id(self, store: BlobStore, name: str) -> None:
@@ -450,6 +503,7 @@ class TestHostileNames:
         with pytest.raises(BlobMissingError):
             store.open_blob(key)
         store.delete_blob(key)
+        store.delete_blobs([key])
         assert store.upload_offset("other") == 0
 
 
