@@ -20,7 +20,7 @@ from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
-from estiva_server.jobs import PURGE_EVERY, UploadPurge, repeat
+from estiva_server.jobs import PURGE_EVERY, Collection, UploadPurge, repeat
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.observation import Observation, ObservedApp
@@ -30,6 +30,7 @@ from registry.api.faults import response_to
 from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import RegistryAPI
 from registry.api.token import TokenAPI
+from registry.collecting import Collecting, Retention
 from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
@@ -76,11 +77,12 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
     uploading = Uploading(database, blob_store, threads)
     registry = Registry(
-        pulling=Pulling(database, blob_store),
+        pulling=Pulling(database, blob_store, settings.gc_grace),
         pushing=Pushing(database, threads),
         uploading=uploading,
         deleting=Deleting(database, uploading),
         listing=Listing(database),
+        collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
     )
     tallies = Tallies()
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
@@ -125,7 +127,7 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         Route("/readyz", parts.health.ready),
         Route("/metrics", _metrics_page(parts.metrics)),
         *_token_api(parts.security).routes(),
-        *control_routes(parts.security, parts.database),
+        *control_routes(parts.security, parts.database, parts.registry),
         *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
     ]
 
@@ -171,6 +173,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     await parts.security.keys.load()
     jobs = [
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
+        asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),

@@ -60,6 +60,11 @@ class Settings(BaseSettings):
     )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
+    gc_every: float = Field(3600, gt=0, description="Seconds between two garbage collections, about.")
+    gc_grace: float = Field(
+        86_400, ge=0, description="Seconds that a blob which nothing needs stays after the last promise of it."
+    )
+    gc_trash: float = Field(86_400, ge=0, description="Seconds that the bytes of a collected blob stay.")
     upload_expiry: float = Field(86_400, gt=0, description="Seconds after which an unfinished, idle upload is purged.")
     drain_timeout: float = Field(30, ge=0, description="Seconds that running requests get to end after SIGTERM.")
     storage_threads: int = Field(32, ge=4, le=512, description="Threads per worker that read, hash and write blobs.")

@@ -5,6 +5,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable
 
+from registry.collecting import Collecting
 from registry.uploading import Uploading
 
 logger = logging.getLogger("estiva.jobs")
@@ -35,3 +36,19 @@ class UploadPurge:
         purged = await self._uploading.purge(self._expiry)
         if purged:
             logger.info("purged %d expired uploads", purged)
+
+
+class Collection:
+    """Collects garbage."""
+
+    def __init__(self, collecting: Collecting) -> None:
+        self._collecting = collecting
+
+    async def __call__(self) -> None:
+        """Collect once, and say so where there was something to collect."""
+        done = await self._collecting.run()
+        if done.trashed or done.removed:
+            logger.info(
+                "garbage collection: %d blobs (%d bytes) to the trash, %d (%d bytes) removed",
+                *(done.trashed, done.trashed_bytes, done.removed, done.removed_bytes),
+            )

@@ -1,7 +1,8 @@
-"""What a registry does, without a word of HTTP: pulling, pushing, uploading, deleting, listing."""
+"""What a registry does, without a word of HTTP: pulling, pushing, uploading, deleting, listing, collecting."""
 
 from dataclasses import dataclass
 
+from registry.collecting import Collecting
 from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
@@ -18,3 +19,4 @@ class Registry:
     uploading: Uploading
     deleting: Deleting
     listing: Listing
+    collecting: Collecting

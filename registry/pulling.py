@@ -1,5 +1,6 @@
 """Pulling: manifests by tag or digest, blobs by digest."""
 
+import time
 from typing import BinaryIO
 
 from estiva.digest import Digest
@@ -15,9 +16,15 @@ from storage.metadata.manifests import StoredManifest
 class Pulling:
     """Reads what a repository holds."""
 
-    def __init__(self, database: Database, blob_store: BlobStore) -> None:
+    def __init__(self, database: Database, blob_store: BlobStore, grace: float = 86400.0) -> None:
         self._database = database
         self._blob_store = blob_store
+        self._grace = grace
+
+    @property
+    def word_holds_for(self) -> float:
+        """For how many seconds an answer that a blob is here may be given again without asking for the blob again."""
+        return self._grace / 4
 
     def version(self) -> int | None:
         """What `Database.version` says: whatever is read after this call is at least that new."""
@@ -31,8 +38,13 @@ class Pulling:
         return found
 
     async def blob(self, name: RepositoryName, digest: Digest) -> BlobRecord:
-        """What is known of the blob; BlobUnknown where this repository does not have it."""
+        """What is known of the blob; BlobUnknown where this repository does not have it.
+
+        The answer is a promise: for half of the grace at least, garbage collection does not take the blob.
+        """
         found = await self._database.read(blobs.find(name, digest))
+        if found is not None and found.promised_at is not None and found.promised_at < time.time() - self._grace / 2:
+            found = await self._database.write(lambda: blobs.renew(name, digest), durable=False)
         if found is None:
             raise BlobUnknown(detail={"digest": str(digest)})
         return found

@@ -1,19 +1,21 @@
-"""Every path of `/api/v1/` that is about identities and policies."""
+"""Every path of `/api/v1/` that is not about one repository."""
 
 from starlette.routing import Route
 
 from auth.principals import Kind
 from estiva_server.control.audit import AuditAPI
+from estiva_server.control.collection import CollectionAPI
 from estiva_server.control.groups import GroupsAPI
 from estiva_server.control.issuers import IssuersAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
 from estiva_server.security import Security
+from registry import Registry
 from storage.metadata.database import Database
 
 
-def control_routes(security: Security, database: Database) -> list[Route]:
+def control_routes(security: Security, database: Database, registry: Registry) -> list[Route]:
     """The routes, on these parts."""
     operating = Operating(security.admission, security.account)
     return [
@@ -22,5 +24,6 @@ def control_routes(security: Security, database: Database) -> list[Route]:
         *GroupsAPI(operating, security.identities, security.policies).routes(),
         *PoliciesAPI(operating, security.policies).routes(),
         *IssuersAPI(operating, security.issuers).routes(),
+        *CollectionAPI(operating, registry.collecting).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

@@ -1,5 +1,7 @@
 """/v2/<name>/blobs/<digest>"""
 
+from math import inf
+
 from starlette.responses import Response
 
 from estiva.digest import Digest
@@ -26,7 +28,7 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse:
     file = registry.pulling.open(blob)
     if part is None:
         response = FileResponse(file, 0, blob.size, headers)
-        repeatable(call, response)
+        repeatable(call, response, at_most=inf if blob.promised_at is None else registry.pulling.word_holds_for)
         return response
     offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"

@@ -41,8 +41,11 @@ def unchanged(headers: dict[str, str]) -> Response:
     return Response(status_code=304, headers=kept)
 
 
-def repeatable(call: Call, response: Response | FileResponse) -> None:
-    """Let the connection give this answer again, to this Authorization, while the database is at the call's version."""
+def repeatable(call: Call, response: Response | FileResponse, at_most: float = inf) -> None:
+    """Let the connection give this answer again, to this Authorization, while the database is at the call's version.
+
+    For `at_most` so many seconds.
+    """
     remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
     if remember is None or call.version is None or not call.lasting:
         return
@@ -50,7 +53,7 @@ def repeatable(call: Call, response: Response | FileResponse) -> None:
         WholeFile(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
     )
     headers = [*response.raw_headers, API_VERSION]
-    remember(call.version, response.status_code, headers, body, expires=monotonic() + _good_for(call))
+    remember(call.version, response.status_code, headers, body, expires=monotonic() + min(at_most, _good_for(call)))
 
 
 def _good_for(call: Call) -> float:

@@ -1,17 +1,18 @@
 """Blobs: which bytes have which digest, and in which repositories they may be seen."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName
-from storage.metadata import repositories
+from storage.metadata import collection, repositories
 from storage.metadata.database import Statement, Work
 
 FIND = """
-SELECT blobs.size, blobs.store_key FROM repositories
+SELECT blobs.size, blobs.store_key, blob_reviews.promised_at FROM repositories
 JOIN repository_blobs ON repository_blobs.repository_id = repositories.id
 JOIN blobs ON blobs.digest = repository_blobs.digest
+LEFT JOIN blob_reviews ON blob_reviews.digest = blobs.digest
 WHERE repositories.name = :name AND repository_blobs.digest = :digest AND blobs.state = 'live'
 """
 # Content that is known to be bad is replaced by the next push of it; good content stays as it is.
@@ -48,12 +49,14 @@ class BlobRecord:
     digest: Digest
     size: int
     key: str
+    promised_at: float | None = field(default=None, compare=False)
+    """When it was last promised, while garbage collection has yet to judge it; None where something needs it."""
 
 
 def find(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
     """The blob, None where this repository does not have it (whoever else may)."""
     rows = yield Statement(FIND, {"name": name.text, "digest": str(digest)})
-    return BlobRecord(digest, rows[0][0], rows[0][1]) if rows else None
+    return BlobRecord(digest, *rows[0]) if rows else None
 
 
 def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key: str) -> Work[str]:
@@ -62,6 +65,9 @@ def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key:
     Where that is another key than the one given, the content was known, and the given key is nobody's.
     """
     repository = yield from repositories.ensure(name)
+    # First, as a sweep takes these rows in the same order: neither then waits for the other.
+    yield from collection.review(digest)
+    yield from collection.discard_bad(digest)
     yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
     yield Statement(LINK, {"repository": repository, "digest": str(digest)})
     yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
@@ -81,8 +87,10 @@ def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName
     for source in sources:
         if (yield from find(source, digest)) is not None:
             repository = yield from repositories.ensure(name)
+            yield from collection.review(digest)
             yield Statement(LINK, {"repository": repository, "digest": str(digest)})
-            return True
+            # Nothing was linked where a sweep came between the look and the promise.
+            return (yield from find(name, digest)) is not None
     return False
 
 
@@ -96,5 +104,13 @@ def unlink(name: RepositoryName, digest: Digest) -> Work[bool]:
     """Take the blob out of this repository: whether it was there. ConstraintError while a manifest needs it."""
     if (yield from find(name, digest)) is None:
         return False
+    yield from collection.review(digest)
     yield Statement(UNLINK, {"name": name.text, "digest": str(digest)})
     return True
+
+
+def renew(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
+    """The blob, promised for another grace; None where this repository does not have it (any more)."""
+    yield from collection.renew(digest)
+    # Asked for only now: a sweep that came first has taken it away.
+    return (yield from find(name, digest))

@@ -10,7 +10,7 @@ from estiva.errors import ManifestBlobUnknown
 from estiva.manifest import Manifest
 from estiva.mediatypes import OCI_INDEX
 from estiva.reference import Reference, RepositoryName, Tag
-from storage.metadata import repositories, tags
+from storage.metadata import collection, repositories, tags
 from storage.metadata.database import Rows, Statement, Work
 
 BY_DIGEST = """
@@ -118,6 +118,7 @@ def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
     if repository is None or not (yield Statement(EXISTS, key)):
         return False
     yield Statement("DELETE FROM tags WHERE repository_id = :repository AND digest = :digest", key)
+    yield from collection.review_needs(repository, str(digest))
     yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
     return True
 

@@ -1,7 +1,7 @@
 """Repositories: created by the first push, listed by name, deleted with everything in them."""
 
 from estiva.reference import RepositoryName
-from storage.metadata import access
+from storage.metadata import access, collection
 from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
@@ -50,6 +50,7 @@ def delete(name: RepositoryName) -> Work[list[str] | None]:
     if repository is None:
         return None
     uploads = yield Statement("SELECT id FROM uploads WHERE repository_id = :repository", {"repository": repository})
+    yield from collection.review_repository(repository)
     for table in CONTENTS:
         yield Statement(
             f"DELETE FROM {table} WHERE repository_id = :repository",  # noqa: S608 - names from the list above

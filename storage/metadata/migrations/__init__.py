@@ -9,7 +9,7 @@ from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-HEAD = "0002"
+HEAD = "0003"
 
 
 class MigrationError(Exception):

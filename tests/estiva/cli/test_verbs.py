@@ -177,3 +177,18 @@ def test_a_list_is_followed_to_its_end(estiva: Estiva, monkeypatch: pytest.Monke
     users = [user["name"] for user in estiva.json("users", "ls")]
     assert users == sorted(set(users))
     assert len(users) > 2
+
+
+def test_garbage_is_shown_collected_and_held(estiva: Estiva, registry: Secured) -> None:
+    before = estiva.json("gc", "status")["candidates"]
+    registry.push(Content.of("cli/garbage"))
+    assert estiva.json("gc", "status")["candidates"] > before
+    assert estiva.json("gc", "run", "--dry-run") == {"unneeded": 0, "unneeded_bytes": 0}  # a day has not passed
+    assert estiva.json("gc", "run")["trashed"] == 0
+    assert "held: no\n" in estiva.done("gc", "status").out
+
+    estiva.done("gc", "hold", "7d")
+    assert estiva.json("gc", "status")["held"] is True
+    assert "a hold is in force" in estiva.failed("gc", "run")
+    estiva.done("gc", "hold", "0")
+    assert estiva.json("gc", "run")["removed"] == 0

@@ -121,6 +121,10 @@ DOORS = [
     Door("GET", "/audit", 200),
     Door("HEAD", "/audit", 200),
     Door("POST", "/signing-keys", 204),
+    Door("GET", "/gc", 200),
+    Door("HEAD", "/gc", 200),
+    Door("POST", "/gc", 200),
+    Door("PUT", "/gc/hold", 204, '{{"seconds":0}}'),
     Door("GET", "/repository-policies/a/{made}", 200, None, repository, True),
     Door("HEAD", "/repository-policies/a/{made}", 200, None, repository, True),
     Door(
@@ -143,7 +147,7 @@ def shape(path: str) -> str:
 
 def test_no_door_is_forgotten() -> None:
     security: Any = MagicMock()
-    routes = [*control_routes(security, security), *RepositoriesAPI(security, security).routes()]
+    routes = [*control_routes(security, security, security), *RepositoriesAPI(security, security).routes()]
     known = {
         (method, re.sub(r"\{[^}]*\}", "*", route.path.removeprefix("/api/v1")))
         for route in routes

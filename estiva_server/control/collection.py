@@ -1,0 +1,48 @@
+"""/api/v1/gc: what waits to be collected, collecting it now, and a hold."""
+
+from dataclasses import asdict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from estiva.errors import RequestInvalid
+from estiva_server.control.operating import Operating, body_of, required
+from estiva_server.control.routing import route
+from registry.collecting import Collecting
+
+RESOURCE = "gc/*"
+RUN_FOR = 10.0
+LONGEST_HOLD = 366 * 86400
+
+
+class CollectionAPI:
+    """Operations on garbage collection."""
+
+    def __init__(self, operating: Operating, collecting: Collecting) -> None:
+        self._operating = operating
+        self._collecting = collecting
+
+    def routes(self) -> list[Route]:
+        """Every path of this API."""
+        return [route("/api/v1/gc", GET=self.status, POST=self.run), route("/api/v1/gc/hold", PUT=self.hold)]
+
+    async def status(self, request: Request) -> Response:
+        """What waits, and what a run would take."""
+        await self._operating.admit(request, "estiva:DescribeCollection", RESOURCE)
+        return JSONResponse(asdict(await self._collecting.status()))
+
+    async def run(self, request: Request) -> Response:
+        """Collect for some seconds: what was done. Where `finished` is false, there is more for another request."""
+        await self._operating.admit(request, "estiva:CollectGarbage", RESOURCE)
+        return JSONResponse(asdict(await self._collecting.run(RUN_FOR)))
+
+    async def hold(self, request: Request) -> Response:
+        """Collect nothing for `seconds` from now; 0 ends a hold: 204."""
+        await self._operating.admit(request, "estiva:HoldCollection", RESOURCE)
+        body = await body_of(request, seconds=(int, float))
+        seconds = required(body, "seconds")
+        if isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_HOLD:
+            raise RequestInvalid(f"seconds is not a number from 0 to {LONGEST_HOLD}")
+        await self._collecting.hold(float(seconds))
+        return Response(status_code=204)
