@@ -30,16 +30,25 @@ class Principal:
     id: int | None = None
     trust: str | None = None
     claims: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
+    account: str = ""
+    """The account it belongs to, where that is not the server's own."""
 
     @property
     def is_anonymous(self) -> bool:
         """Whether nobody is known to ask."""
         return self.kind is Kind.ANONYMOUS
 
+    @property
+    def owner(self) -> str:
+        """Whose uploads are its own: those of its account, kind and name, and of nobody else."""
+        account = f"{self.account}:" if self.account else ""
+        return f"{account}{self.kind.value}:{self.name}"
+
     def in_policies(self, account: str) -> PolicyPrincipal:
-        """The principal as policies of this account see it."""
+        """The principal as policies see it; `account` is the server's own."""
         if self.is_anonymous:
             return NOBODY
+        account = self.account or account
         kind = PrincipalKind.FEDERATED if self.kind is Kind.JOB else PrincipalKind.USER
         arn = f"arn:aws:iam::{account}:{self.kind.value}/{self.name}"
         attributes = {f"oidc:{claim}": (value,) for claim, value in self.claims.items()}

@@ -15,7 +15,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from aws.front import Front
 from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
+from estiva_server.aws_front import build_aws_front
 from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
@@ -54,6 +56,7 @@ class Parts:
     upload_threads: ThreadPoolExecutor
     registry: Registry
     security: Security
+    aws: Front
     health: Health
     metrics: Metrics
     access_log: AccessLog | None
@@ -84,6 +87,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         listing=Listing(database),
         collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
     )
+    security = build_security(settings, database)
     tallies = Tallies()
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
@@ -92,7 +96,8 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         threads=threads,
         upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
         registry=registry,
-        security=build_security(settings, database),
+        security=security,
+        aws=build_aws_front(settings, security, registry, threads),
         health=Health(database, blob_store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
@@ -117,7 +122,8 @@ def create_app(parts: Parts) -> ASGIApp:
     )
     # A redirect to the path without its last slash would lead to whatever host the request names.
     rest.router.redirect_slashes = False
-    return ObservedApp(_Doors(RegistryAPI(parts.registry, parts.security.admission), rest), parts.observation)
+    registry_api = RegistryAPI(parts.registry, parts.security.admission)
+    return ObservedApp(_Doors(registry_api, parts.aws, rest), parts.observation)
 
 
 def routes_beside_registry(parts: Parts) -> list[Route]:
@@ -133,15 +139,17 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
 
 
 class _Doors:
-    """The registry API for everything under /v2/, Starlette for the rest."""
+    """The registry API for everything under /v2/, the AWS front for `POST /`, Starlette for the rest."""
 
-    def __init__(self, registry_api: ASGIApp, rest: ASGIApp) -> None:
+    def __init__(self, registry_api: ASGIApp, aws: Front, rest: ASGIApp) -> None:
         self._registry_api = registry_api
+        self._aws = aws
         self._rest = rest
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_registry = scope["type"] == "http" and (scope["path"].startswith("/v2/") or scope["path"] == "/v2")
-        await (self._registry_api if is_registry else self._rest)(scope, receive, send)
+        door = self._registry_api if is_registry else self._aws if self._aws.takes(scope) else self._rest
+        await door(scope, receive, send)
 
 
 def _token_api(security: Security) -> TokenAPI:

@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     open: bool = Field(False, description="Let everybody do everything, without signing in; on loopback only.")
     account: str = Field("000000000000", pattern=r"^[0-9]{12}$", description="The account that everything belongs to.")
     region: str = Field("us-east-1", pattern=r"^[a-z0-9-]{1,32}$", description="The region in names of resources.")
+    dev_accounts: bool = Field(
+        False, description="Let every access key id of 12 digits be an account of its own, with the secret `test`."
+    )
     admin_password: SecretStr | None = Field(
         None, description="Password of `admin` at the first start; by default one is made and printed once."
     )
@@ -41,8 +44,8 @@ class Settings(BaseSettings):
     )
     public_url: str | None = Field(
         None,
-        pattern=r"^https?://[A-Za-z0-9.:\[\]-]{1,300}$",
-        description="What clients call this server; by default what they used.",
+        pattern=r"^https?://(?:[A-Za-z0-9.:\[\]-]|\{account\}|\{region\}){1,300}$",
+        description="What clients call this server, `{account}` and `{region}` filled in; by default what they used.",
     )
     trusted_proxies: list[IPvAnyNetwork] = Field(
         [], description="Networks of proxies whose word on a client's address and scheme counts in policies."
@@ -95,6 +98,8 @@ class Settings(BaseSettings):
     def _check_together(self) -> "Settings":
         if self.open and not is_loopback(self.address[0]):
             raise ValueError("open is for loopback addresses only")
+        if self.dev_accounts and not is_loopback(self.address[0]):
+            raise ValueError("dev_accounts is for loopback addresses only: everybody knows its secret")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together")
         if (self.admin_access_key_id is None) != (self.admin_secret_access_key is None):

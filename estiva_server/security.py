@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from auth.access import Access
 from auth.authority import Authority
 from auth.credentials import HTPASSWD, Credentials
+from auth.dev_accounts import DevAccounts
 from auth.gate import Gate
 from auth.htpasswd import Htpasswd
 from auth.identities import Identities
@@ -14,6 +15,7 @@ from auth.keys import SigningKeys
 from auth.opening import OpenAccess, OpenDoor
 from auth.policies import Policies
 from auth.sealing import Seal, load_or_create_key
+from auth.signers import OpenSigners, Signers, Signing
 from auth.threads import Threads
 from auth.tokens import Tokens
 from estiva_server.config import Settings
@@ -37,6 +39,8 @@ class Security:
     issuers: TrustedIssuers
     keys: SigningKeys
     policies: Policies
+    seal: Seal
+    signing: Signing
     threads: Threads
     issuer_threads: Threads
     token_service: TokenService
@@ -54,14 +58,16 @@ def build_security(settings: Settings, database: Database) -> Security:
     tokens = Tokens(ISSUER, settings.token_service, settings.token_life)
     keys = SigningKeys(database, seal, tokens)
     htpasswd = Htpasswd(settings.htpasswd) if settings.htpasswd else None
-    given = {HTPASSWD: tuple(settings.htpasswd_policies)} if htpasswd else {}
+    dev_accounts = DevAccounts() if settings.dev_accounts else None
+    given = _policies_of_the_unstored(settings)
     # Of their own, so that an issuer that does not answer keeps nobody from signing in.
     issuer_threads = Threads(4, name="issuer")
     issuers = TrustedIssuers(database, issuer_threads, private=settings.private_issuers)
     authority = Authority(database, keys, issuers, settings.account, settings.region, given)
     credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers)
     gate = Gate(database, authority, credentials, tokens)
-    origin = Origin(settings.public_url, tuple(settings.trusted_proxies))
+    origin = Origin(settings.public_url, tuple(settings.trusted_proxies), settings.account, settings.region)
+    signers = Signers(database, seal, authority.epoch, dev_accounts)
     doorkeeper: Doorkeeper = OpenDoor() if settings.open else gate
     access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
     return Security(
@@ -73,10 +79,22 @@ def build_security(settings: Settings, database: Database) -> Security:
         issuers=issuers,
         keys=keys,
         policies=Policies(database),
+        seal=seal,
+        signing=OpenSigners(dev_accounts) if settings.open else signers,
         threads=threads,
         issuer_threads=issuer_threads,
         token_service=TokenService(database, authority, tokens),
     )
+
+
+def _policies_of_the_unstored(settings: Settings) -> dict[str, tuple[str, ...]]:
+    """The policies of principals that are in no table, by what vouches for them."""
+    given: dict[str, tuple[str, ...]] = {}
+    if settings.htpasswd:
+        given[HTPASSWD] = tuple(settings.htpasswd_policies)
+    if settings.dev_accounts:
+        given[DevAccounts.TRUST] = DevAccounts.POLICIES
+    return given
 
 
 def master_key(settings: Settings) -> bytes:

@@ -30,9 +30,9 @@ class Listing:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def repositories(self, last: str, limit: int) -> Page[str]:
-        """At most `limit` repository names after `last`, in byte order."""
-        return _page(await self._database.read(repositories.page(last, limit + 1)), limit)
+    async def repositories(self, last: str, limit: int, account: str = "") -> Page[str]:
+        """At most `limit` names of that account's repositories after `last`, in byte order."""
+        return _page(await self._database.read(repositories.page(last, limit + 1, account)), limit)
 
     async def exists(self, name: RepositoryName) -> bool:
         """Whether there is such a repository."""

@@ -15,9 +15,13 @@ _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 @dataclass(frozen=True, slots=True)
 class RepositoryName:
-    """A repository's name, well-formed and at most 255 characters long."""
+    """A repository's name, well-formed and at most 255 characters long.
+
+    A server may hold the registries of several accounts: `account` is empty for the one that the server is named after.
+    """
 
     text: str
+    account: str = ""
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -26,6 +30,24 @@ class RepositoryName:
         if len(text) > MAX_NAME_LENGTH or _NAME.fullmatch(text) is None:
             raise NameInvalid(detail=text[:MAX_NAME_LENGTH])
         return cls(text)
+
+    @property
+    def key(self) -> str:
+        """The name by which storage finds the repository, among those of all accounts.
+
+        Other accounts' sort after all of the server's own, and are no names that anybody could ask for.
+        """
+        return f"~{self.account}:{self.text}" if self.account else self.text
+
+    @classmethod
+    def of_key(cls, key: str) -> Self:
+        """The repository of that `key`."""
+        account, _, text = key.removeprefix("~").rpartition(":")
+        return cls(text, account)
+
+    def within(self, account: str) -> Self:
+        """The same name in the registry of another account; empty for the server's own."""
+        return type(self)(self.text, account)
 
     def __str__(self) -> str:
         return self.text

@@ -61,8 +61,7 @@ class Call:
     @property
     def owner(self) -> str:
         """Whose uploads these are: those of the caller's name and kind, and of nobody else."""
-        principal = self.caller.principal
-        return f"{principal.kind.value}:{principal.name}"
+        return self.caller.principal.owner
 
     async def may_read(self, name: RepositoryName) -> bool:
         """Whether policy lets the caller read another repository's blobs."""

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address
 
 from starlette.datastructures import Headers
@@ -14,7 +15,7 @@ from estiva.errors import RequestInvalid
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Origin:
     """Reads where requests come from and what this server is called there.
 
@@ -24,6 +25,18 @@ class Origin:
 
     public_url: str | None = None
     trusted_proxies: Sequence[IPv4Network | IPv6Network] = ()
+    account: str = "000000000000"
+    region: str = "us-east-1"
+
+    @cached_property
+    def _accounts_host(self) -> re.Pattern[str] | None:
+        """What host names look like that name an account, where they do."""
+        if self.public_url is None or "{account}" not in self.public_url:
+            return None
+        host = re.escape(self.public_url.partition("://")[2].replace("{region}", self.region))
+        return re.compile(
+            host.replace(re.escape("{account}"), "(?P<account>[0-9]{12})", 1) + "(?::[0-9]{1,5})?", re.IGNORECASE
+        )
 
     def context(self, scope: Scope) -> dict[str, tuple[str, ...]]:
         """The condition keys that every request has, as policies name them."""
@@ -41,18 +54,28 @@ class Origin:
         referer = headers.get("referer")
         return context if referer is None else context | {"aws:referer": (referer,)}
 
-    def base_url(self, scope: Scope) -> str:
+    def base_url(self, scope: Scope, account: str | None = None) -> str:
         """Where this server is for the client that asks: the public URL that was configured, else what it used.
 
-        RequestInvalid for what is no host name.
+        With `account`, where that account's registry is; else the one that the request was for. RequestInvalid for
+        what is no host name.
         """
         if self.public_url is not None:
-            return self.public_url.rstrip("/")
+            named = account or self.account_of_host(scope) or self.account
+            return self.public_url.replace("{account}", named).replace("{region}", self.region)
         headers = Headers(scope=scope)
         host = headers.get("x-forwarded-host") or headers.get("host") or ""
         if _HOST.fullmatch(host) is None:
             raise RequestInvalid("malformed Host")
         return f"{_forwarded_scheme(scope, headers)}://{host}"
+
+    def account_of_host(self, scope: Scope) -> str | None:
+        """The account whose registry the request's host name is; None where host names tell of none."""
+        if self._accounts_host is None:
+            return None
+        headers = Headers(scope=scope)
+        match = self._accounts_host.fullmatch(headers.get("x-forwarded-host") or headers.get("host") or "")
+        return match["account"] if match else None
 
     def _address(self, scope: Scope, headers: Headers) -> tuple[str, bool]:
         """The client's address, and whether a trusted proxy stands before us and told it."""

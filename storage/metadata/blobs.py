@@ -55,7 +55,7 @@ class BlobRecord:
 
 def find(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
     """The blob, None where this repository does not have it (whoever else may)."""
-    rows = yield Statement(FIND, {"name": name.text, "digest": str(digest)})
+    rows = yield Statement(FIND, {"name": name.key, "digest": str(digest)})
     return BlobRecord(digest, *rows[0]) if rows else None
 
 
@@ -79,7 +79,7 @@ def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key:
 def holders(digest: Digest, limit: int = 100) -> Work[list[RepositoryName]]:
     """Repositories that have this blob, at most `limit`."""
     rows = yield Statement(HOLDERS, {"digest": str(digest), "limit": limit})
-    return [RepositoryName(name) for (name,) in rows]
+    return [RepositoryName.of_key(name) for (name,) in rows]
 
 
 def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> Work[bool]:
@@ -96,7 +96,7 @@ def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName
 
 def user(name: RepositoryName, digest: Digest) -> Work[str | None]:
     """The digest of a manifest of this repository that needs the blob, None where none does."""
-    rows = yield Statement(USERS, {"name": name.text, "digest": str(digest)})
+    rows = yield Statement(USERS, {"name": name.key, "digest": str(digest)})
     return rows[0][0] if rows else None
 
 
@@ -105,7 +105,7 @@ def unlink(name: RepositoryName, digest: Digest) -> Work[bool]:
     if (yield from find(name, digest)) is None:
         return False
     yield from collection.review(digest)
-    yield Statement(UNLINK, {"name": name.text, "digest": str(digest)})
+    yield Statement(UNLINK, {"name": name.key, "digest": str(digest)})
     return True
 
 

@@ -88,7 +88,7 @@ class StoredManifest:
 def find(name: RepositoryName, reference: Reference) -> Work[StoredManifest | None]:
     """The manifest of that tag or digest, None where there is none."""
     sql = BY_TAG if isinstance(reference, Tag) else BY_DIGEST
-    rows = yield Statement(sql, {"name": name.text, "reference": str(reference)})
+    rows = yield Statement(sql, {"name": name.key, "reference": str(reference)})
     if not rows:
         return None
     digest, media_type, payload = rows[0]
@@ -125,7 +125,7 @@ def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
 
 def parent(name: RepositoryName, digest: Digest) -> Work[str | None]:
     """The digest of an index of this repository that lists the manifest, None where none does."""
-    rows = yield Statement(PARENT, {"name": name.text, "digest": str(digest)})
+    rows = yield Statement(PARENT, {"name": name.key, "digest": str(digest)})
     return rows[0][0] if rows else None
 
 
@@ -160,7 +160,7 @@ def listed_lengths(
 
 
 def _page_of(name: RepositoryName, artifact_type: str | None, last: str, limit: int) -> dict[str, object]:
-    return {"name": name.text, "artifact_type": artifact_type, "last": last, "limit": limit}
+    return {"name": name.key, "artifact_type": artifact_type, "last": last, "limit": limit}
 
 
 def _shown(rows: Rows) -> list[Descriptor]:

@@ -113,7 +113,7 @@ def of_principal(identifier: int) -> Work[list[AttachedPolicy]]:
 
 def of_repository(name: RepositoryName) -> Work[str | None]:
     """The repository's own policy."""
-    rows = yield Statement(OF_REPOSITORY, {"name": name.text})
+    rows = yield Statement(OF_REPOSITORY, {"name": name.key})
     return rows[0][0] if rows else None
 
 
@@ -132,7 +132,7 @@ def delete_for_repository(name: RepositoryName) -> Work[bool]:
     rows = yield Statement(
         "DELETE FROM repository_policies WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) "
         "RETURNING repository_id",
-        {"name": name.text},
+        {"name": name.key},
     )
     yield from access.advance()
     return bool(rows)

@@ -6,7 +6,7 @@ from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
 FIND = "SELECT id FROM repositories WHERE name = :name"
-PAGE = "SELECT name FROM repositories WHERE name > :last ORDER BY name LIMIT :limit"
+PAGE = "SELECT name FROM repositories WHERE name > :last AND name < :end ORDER BY name LIMIT :limit"
 CONTENTS = (
     "tags",
     "manifest_children",
@@ -20,7 +20,7 @@ CONTENTS = (
 
 def find(name: RepositoryName) -> Work[int | None]:
     """The repository's id, None where there is no such repository."""
-    rows = yield Statement(FIND, {"name": name.text})
+    rows = yield Statement(FIND, {"name": name.key})
     return rows[0][0] if rows else None
 
 
@@ -29,16 +29,22 @@ def ensure(name: RepositoryName) -> Work[int]:
     found = yield from find(name)
     if found is not None:
         return found
-    yield Statement(ENSURE, {"name": name.text})
-    rows = yield Statement(FIND, {"name": name.text})
+    yield Statement(ENSURE, {"name": name.key})
+    rows = yield Statement(FIND, {"name": name.key})
     identifier: int = rows[0][0]
     return identifier
 
 
-def page(last: str, limit: int) -> Work[list[str]]:
-    """At most `limit` names after `last`, in byte order."""
-    rows = yield Statement(PAGE, {"last": last, "limit": limit})
-    return [name for (name,) in rows]
+def page(last: str, limit: int, account: str = "") -> Work[list[str]]:
+    """At most `limit` names of that account's registry after `last`, in byte order."""
+    rows = yield Statement(PAGE, {**_span(account, last), "limit": limit})
+    return [RepositoryName.of_key(name).text for (name,) in rows]
+
+
+def _span(account: str, last: str = "") -> dict[str, str]:
+    """Between which keys (`last` and `end`, both left out) the account's repositories after `last` are."""
+    # No name has a character after `z`, so `~` ends all of them.
+    return {"last": RepositoryName(last, account).key, "end": RepositoryName("~", account).key}
 
 
 def delete(name: RepositoryName) -> Work[list[str] | None]:

@@ -30,11 +30,11 @@ def move(repository: int, tags: Sequence[Tag], digest: str) -> Work[None]:
 
 def page(name: RepositoryName, last: str, limit: int) -> Work[list[str]]:
     """At most `limit` tags after `last`, in byte order."""
-    rows = yield Statement(PAGE, {"name": name.text, "last": last, "limit": limit})
+    rows = yield Statement(PAGE, {"name": name.key, "last": last, "limit": limit})
     return [tag for (tag,) in rows]
 
 
 def delete(name: RepositoryName, tag: Tag) -> Work[bool]:
     """Remove a tag, and nothing else: whether it was there."""
-    rows = yield Statement(DELETE, {"name": name.text, "tag": tag.text})
+    rows = yield Statement(DELETE, {"name": name.key, "tag": tag.text})
     return bool(rows)

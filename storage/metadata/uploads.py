@@ -36,7 +36,7 @@ def start(upload: UploadRecord) -> Work[None]:
 
 def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
     """The upload, None where this repository has none of that id."""
-    rows = yield Statement(FIND, {"id": upload_id, "name": name.text})
+    rows = yield Statement(FIND, {"id": upload_id, "name": name.key})
     return UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
 
 

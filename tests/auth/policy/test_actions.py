@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 import pytest
-from botocore.loaders import Loader  # type: ignore[import-untyped]
+from botocore.loaders import Loader
 
 from auth.policy import PolicyRequest, evaluate, parse_identity_policy
 from auth.policy.actions import (

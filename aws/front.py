@@ -1,0 +1,193 @@
+"""`POST /` as an ASGI application: from a signed request to an answer, or to one refusal in AWS's words.
+
+The order is AWS's: which operation, who signs, the body, is the signature right, is the operation known here, is the
+input well-formed, do policies allow it. Nobody is told of operations or repositories before the signature was right.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from auth.access import Caller
+from auth.sigv4 import SignedRequest
+from aws import sts
+from aws.answers import body_of, dump
+from aws.call import Call, Operation
+from aws.errors import AwsError, as_aws_error, not_implemented
+from aws.models import Service
+from aws.parts import Parts
+from aws.requests import check, parse_body
+from estiva.errors import BodyTimeout
+from registry.api.body import ClientDisconnected
+from registry.api.room import Place, Room
+
+JSON_TYPE = "application/x-amz-json-1.1"
+XML_TYPE = "text/xml"
+FORM_TYPE = "application/x-www-form-urlencoded"
+LARGEST_BODY = 256 * 1024
+LARGEST_BODIES: Mapping[str, int] = {"UploadLayerPart": 32 * 1024 * 1024, "PutImage": 16 * 1024 * 1024}
+"""Of what carries content; all others hold to LARGEST_BODY."""
+IN_THREAD = 128 * 1024
+READ_SECONDS = 120.0
+
+Table = Mapping[str, Operation]
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    """A request's head, and what decides how it is read."""
+
+    scope: Scope
+    signed: SignedRequest
+    id: str
+
+    def value(self, name: str) -> str:
+        """The first value of that header."""
+        return next(iter(self.signed.values(name)), "")
+
+    @property
+    def is_form(self) -> bool:
+        """Whether STS's protocol is spoken, and not JSON."""
+        return self.value("content-type").partition(";")[0].strip().lower() == FORM_TYPE
+
+
+class Front:
+    """Serves the operations of the given services."""
+
+    def __init__(self, parts: Parts, services: Sequence[tuple[Service, Table]]) -> None:
+        self._parts = parts
+        self._services = {service.target_prefix: (service, table) for service, table in services}
+        self._room = Room()
+
+    @staticmethod
+    def takes(scope: Scope) -> bool:
+        """Whether the request is one for this front."""
+        return bool(scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "POST")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request (ASGI)."""
+        scope["state"]["route"] = "aws"
+        request = _Request(scope, _signed_request(scope), scope["state"]["request_id"])
+        place = self._room.enter()
+        try:
+            response = await (self._sts if request.is_form else self._json)(request, receive, place)
+        except ClientDisconnected:
+            return
+        except Exception as error:
+            response = self._refusal(request, as_aws_error(error))
+        finally:
+            place.leave()
+        response.headers["x-amzn-RequestId"] = request.id
+        await response(scope, receive, send)
+
+    async def _json(self, request: _Request, receive: Receive, place: Place) -> Response:
+        service, table, operation = self._target(request.value("x-amz-target"))
+        body, caller, region = await self._authenticated(request, receive, place, service.name, operation)
+        model = service.operations.get(operation)
+        if model is None:
+            raise AwsError("UnknownOperationException", f"{service.name} has no operation {operation[:64]}")
+        known = table.get(operation)
+        if known is None:
+            raise not_implemented(service.name, operation)
+        parsed = await self._off_loop(body, parse_body, body)
+        checked = {} if model.input_shape is None else await self._off_loop(body, check, model.input_shape, parsed)
+        answer = await self._run(known, self._call(request, service, operation, checked, caller, region))
+        return Response(body_of(model.output_shape, answer), media_type=JSON_TYPE)
+
+    def _target(self, target: str) -> tuple[Service, Table, str]:
+        prefix, _, operation = target.partition(".")
+        if prefix not in self._services:
+            raise AwsError("UnknownOperationException", "the header X-Amz-Target names no service of this server")
+        return *self._services[prefix], operation
+
+    async def _authenticated(
+        self, request: _Request, receive: Receive, place: Place, service: str, operation: str
+    ) -> tuple[bytes, Caller, str]:
+        """The body, who sent it, and for which region: a body is read only for a key that is known."""
+        signer = await self._parts.signing.begin(request.signed, service)
+        body = await _read(request, receive, place, LARGEST_BODIES.get(operation, LARGEST_BODY))
+        digest = await self._off_loop(body, lambda: hashlib.sha256(body).hexdigest())
+        context = self._parts.origin.context(request.scope)
+        return body, self._parts.signing.verify(request.signed, signer, digest, context), signer.signature.region
+
+    def _call(
+        self,
+        request: _Request,
+        service: Service,
+        operation: str,
+        checked: Mapping[str, Any],
+        caller: Caller,
+        region: str,
+    ) -> Call:
+        account = checked.get("registryId") or caller.principal.account or self._parts.account
+        base_url = self._parts.origin.base_url(request.scope, account)
+        return Call(self._parts, caller, service.name, operation, checked, base_url, region, account)
+
+    async def _run(self, operation: Operation, call: Call) -> Mapping[str, Any]:
+        for resource in operation.resources(call):
+            await call.require(f"{call.service}:{call.operation}", resource)
+        return await operation.handler(call)
+
+    async def _off_loop(self, body: bytes, function: Any, *arguments: Any) -> Any:
+        """The function's result; where the body is long, from a thread."""
+        if len(body) < IN_THREAD:
+            return function(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._parts.threads, function, *arguments)
+
+    async def _sts(self, request: _Request, receive: Receive, place: Place) -> Response:
+        body, caller, _ = await self._authenticated(request, receive, place, sts.SERVICE, "")
+        action = sts.action_of(body)
+        if action != sts.CALLER_IDENTITY:
+            raise not_implemented(sts.SERVICE, action[:64])
+        return Response(sts.caller_identity(caller.principal, self._parts.account, request.id), media_type=XML_TYPE)
+
+    def _refusal(self, request: _Request, error: AwsError) -> Response:
+        headers = {"x-amzn-ErrorType": error.code}
+        if request.is_form:
+            return Response(sts.refusal(error, request.id), error.status, headers, XML_TYPE)
+        body = json.dumps({"__type": error.code, "message": error.message, **self._members(error)}).encode()
+        return Response(body, error.status, headers, JSON_TYPE)
+
+    def _members(self, error: AwsError) -> dict[str, Any]:
+        """The exception's further members, held to its model."""
+        if not error.members:
+            return {}
+        shapes = [service.errors[error.code] for service, _ in self._services.values() if error.code in service.errors]
+        dumped: dict[str, Any] = dump(shapes[0], error.members)
+        return dumped
+
+
+def _signed_request(scope: Scope) -> SignedRequest:
+    headers = [(name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in scope["headers"]]
+    return SignedRequest(
+        scope["method"], scope["raw_path"].decode("latin-1"), scope["query_string"].decode("latin-1"), headers
+    )
+
+
+async def _read(request: _Request, receive: Receive, place: Place, limit: int) -> bytes:
+    """The body. AwsError where it is longer than `limit`; Unavailable, BodyTimeout."""
+    too_large = AwsError("RequestEntityTooLargeException", f"the body is longer than {limit} bytes", 413)
+    length = request.value("content-length")
+    if length.isdigit() and (len(length) > 18 or int(length) > limit):
+        raise too_large
+    body = bytearray()
+    try:
+        async with asyncio.timeout(READ_SECONDS):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise ClientDisconnected("the client left before the body's end")
+                body += message.get("body", b"")
+                if len(body) > limit:
+                    raise too_large
+                place.hold(2 * len(body))  # its bytes, and what is made of them
+                if not message.get("more_body", False):
+                    return bytes(body)
+    except TimeoutError:
+        raise BodyTimeout from None
