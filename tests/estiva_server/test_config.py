@@ -27,6 +27,7 @@ EVERY = {
     "max_connections": 100,
     "max_connections_per_client": 10,
     "open": True,
+    "dev_accounts": True,
     "account": "123456789012",
     "region": "eu-west-1",
     "admin_password": "correct horse",
