@@ -13,6 +13,7 @@ from auth.principals import Principal
 from auth.tokens import Token
 from estiva.errors import Denied, Unauthorized
 from estiva.reference import RepositoryName
+from storage.metadata.audit import Actor
 
 IMAGE_TAG = "ecr:imagetag"
 """The condition key of the tag that a request is about."""
@@ -42,6 +43,11 @@ class Caller:
     def address(self) -> str:
         """The address that the request came from."""
         return self.context.get("aws:sourceip", ("",))[0]
+
+    @property
+    def actor(self) -> Actor:
+        """The caller, as the audit trail and events name it."""
+        return Actor(f"{self.principal.kind.value}/{self.principal.name}", self.address)
 
 
 @dataclass(frozen=True, slots=True)

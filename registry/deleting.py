@@ -1,29 +1,35 @@
 """Deleting: tags, manifests, blobs, whole repositories. Facts go at once, for every process; bytes go later."""
 
+from collections.abc import Sequence
+
 from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown, NameUnknown, StillReferenced
 from estiva.reference import Reference, RepositoryName, Tag
 from registry.uploading import Uploading
-from storage.metadata import blobs, manifests, repositories, tags
-from storage.metadata.database import ConstraintError, Database
+from registry.users import DigestUsers, NoUsers, require_unused
+from storage.metadata import audit, blobs, events, manifests, repositories, tags
+from storage.metadata.audit import SERVER, Actor
+from storage.metadata.database import ConstraintError, Database, Work
+from storage.metadata.events import Action, Event
 
 
 class Deleting:
-    """Takes things out."""
+    """Takes things out, unless somebody uses them; leaves a line in the audit trail and tells who wants to know."""
 
-    def __init__(self, database: Database, uploading: Uploading) -> None:
+    def __init__(self, database: Database, uploading: Uploading, users: DigestUsers | None = None) -> None:
         self._database = database
         self._uploading = uploading
+        self._users = users or NoUsers()
 
-    async def manifest(self, name: RepositoryName, reference: Reference) -> None:
+    async def manifest(self, name: RepositoryName, reference: Reference, actor: Actor = SERVER) -> None:
         """Remove a tag and nothing else, or a manifest with every tag on it.
 
-        ManifestUnknown; StillReferenced while an index lists the manifest.
+        ManifestUnknown; StillReferenced while an index lists the manifest; ImageInUse.
         """
         if isinstance(reference, Tag):
-            deleted = await self._database.write(lambda: tags.delete(name, reference))
+            deleted = await self._database.write(lambda: self._tag(name, reference, actor))
         else:
-            deleted = await self._manifest_by_digest(name, reference)
+            deleted = await self._manifest_by_digest(name, reference, actor)
         if not deleted:
             raise ManifestUnknown(detail={"name": name.text, "reference": str(reference)})
 
@@ -37,16 +43,47 @@ class Deleting:
         if not deleted:
             raise BlobUnknown(detail={"digest": str(digest)})
 
-    async def repository(self, name: RepositoryName) -> None:
-        """Remove the repository and everything in it. NameUnknown."""
-        uploads = await self._database.write(lambda: repositories.delete(name))
+    async def repository(self, name: RepositoryName, actor: Actor = SERVER) -> None:
+        """Remove the repository and everything in it. NameUnknown, ImageInUse."""
+
+        def work() -> Work[list[str] | None]:
+            yield from require_unused(self._users, name, None)
+            uploads = yield from repositories.delete(name)
+            if uploads is not None:
+                yield from audit.record(actor, "DeleteRepository", f"repository/{name}")
+            return uploads
+
+        uploads = await self._database.write(work)
         if uploads is None:
             raise NameUnknown(detail={"name": name.text})
         await self._uploading.discard(uploads)
 
-    async def _manifest_by_digest(self, name: RepositoryName, digest: Digest) -> bool:
+    def _tag(self, name: RepositoryName, tag: Tag, actor: Actor) -> Work[bool]:
+        digest = yield from tags.target(name, tag)
+        if digest is None:
+            return False
+        yield from events.record(name, [Event(Action.DELETE, actor, digest, tag)])
+        yield from audit.record(actor, "DeleteTag", f"repository/{name}", tag=tag.text, digest=str(digest))
+        return (yield from tags.delete(name, tag))
+
+    async def _manifest_by_digest(self, name: RepositoryName, digest: Digest, actor: Actor) -> bool:
+        def work() -> Work[bool]:
+            yield from require_unused(self._users, name, [digest])
+            gone = yield from manifests.delete_with_tags(name, digest)
+            if gone is None:
+                return False
+            yield from events.record(name, deleted(actor, digest, gone))
+            names = [tag.text for tag in gone]
+            yield from audit.record(actor, "DeleteImage", f"repository/{name}", digest=str(digest), tags=names)
+            return True
+
         try:
-            return await self._database.write(lambda: manifests.delete(name, digest))
+            return await self._database.write(work)
         except ConstraintError:
             listed_by = await self._database.read(manifests.parent(name, digest))
             raise StillReferenced(detail={"manifest": listed_by}) from None
+
+
+def deleted(actor: Actor, digest: Digest, tags: Sequence[Tag]) -> list[Event]:
+    """What is told of a manifest that was deleted: one event for each tag that it had, or one without."""
+    return [Event(Action.DELETE, actor, digest, tag) for tag in tags or (None,)]

@@ -8,8 +8,10 @@ from estiva.digest import Algorithm, Digest
 from estiva.errors import DigestInvalid, ManifestBlobUnknown
 from estiva.manifest import Manifest, parse_manifest
 from estiva.reference import Reference, RepositoryName, Tag
-from storage.metadata import manifests
-from storage.metadata.database import ConstraintError, Database
+from storage.metadata import events, manifests
+from storage.metadata.audit import SERVER, Actor
+from storage.metadata.database import ConstraintError, Database, Work
+from storage.metadata.events import Action, Event
 from storage.metadata.manifests import StoredManifest
 
 # Below this, reading a manifest costs less than handing it to a thread.
@@ -26,7 +28,13 @@ class Pushing:
         self._reading = asyncio.Lock()
 
     async def manifest(
-        self, name: RepositoryName, reference: Reference, tags: Sequence[Tag], content_type: str, payload: bytes
+        self,
+        name: RepositoryName,
+        reference: Reference,
+        tags: Sequence[Tag],
+        content_type: str,
+        payload: bytes,
+        actor: Actor = SERVER,
     ) -> tuple[Digest, Manifest]:
         """Store the manifest under its digest and point the tags at it; durable when this returns.
 
@@ -42,11 +50,19 @@ class Pushing:
         all_tags = tuple(dict.fromkeys((*_own_tag(reference), *tags)))
         stored = StoredManifest(digest, manifest.media_type, payload)
         try:
-            await self._database.write(lambda: manifests.put(name, manifest, stored, all_tags))
+            await self._database.write(lambda: _enter(name, manifest, stored, all_tags, actor))
         except ConstraintError:
             # Something it needs was deleted between the look and the entry.
             raise ManifestBlobUnknown from None
         return digest, manifest
+
+
+def _enter(
+    name: RepositoryName, manifest: Manifest, stored: StoredManifest, tags: Sequence[Tag], actor: Actor
+) -> Work[None]:
+    # Told before it is done, which is one transaction anyway: then where a tag pointed until now is still known.
+    yield from events.record(name, [Event(Action.PUSH, actor, stored.digest, tag) for tag in tags or (None,)])
+    yield from manifests.put(name, manifest, stored, tags)
 
 
 def _read(reference: Reference, content_type: str, payload: bytes) -> tuple[Digest, Manifest]:

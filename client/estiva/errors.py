@@ -149,6 +149,12 @@ class StillReferenced(Denied):
     status, message = 409, "content is still referenced"
 
 
+class ImageInUse(StillReferenced):
+    """A running task or a service uses the image; `detail` names which."""
+
+    message = "the image is in use"
+
+
 class TooManyRequests(RegistryError):
     """Come back after the Retry-After in `headers`."""
 

@@ -41,7 +41,7 @@ class Operating:
 
 def actor_of(caller: Caller) -> Actor:
     """The caller, as the audit trail names it."""
-    return Actor(f"{caller.principal.kind.value}/{caller.principal.name}", caller.address)
+    return caller.actor
 
 
 async def body_of(request: Request, **members: type | tuple[type, ...]) -> Mapping[str, Any]:

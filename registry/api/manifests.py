@@ -48,7 +48,9 @@ async def put(registry: Registry, call: Call) -> Response:
     for tag in tags:
         await call.require(PUT_MANIFEST, **{IMAGE_TAG: tag.text})
     await require_repository(registry, call)
-    digest, manifest = await registry.pushing.manifest(call.repository, reference, tags, content_type, payload)
+    digest, manifest = await registry.pushing.manifest(
+        call.repository, reference, tags, content_type, payload, call.caller.actor
+    )
     response = Response(status_code=201, headers=_created(call, digest))
     if manifest.subject:
         response.headers["OCI-Subject"] = str(manifest.subject.digest)
@@ -59,7 +61,7 @@ async def put(registry: Registry, call: Call) -> Response:
 
 async def delete(registry: Registry, call: Call) -> Response:
     """Delete a tag, or a manifest with all its tags."""
-    await registry.deleting.manifest(call.repository, parse_reference(call.path["reference"]))
+    await registry.deleting.manifest(call.repository, parse_reference(call.path["reference"]), call.caller.actor)
     return Response(status_code=202, headers={"Content-Length": "0"})
 
 

@@ -29,5 +29,5 @@ class RepositoriesAPI:
         caller = await self._admission.operator(request.scope)
         access = self._admission.access
         refuse(caller, await access.decide(caller, DELETE_REPOSITORY, access.repository_arn(name)))
-        await self._registry.deleting.repository(name)
+        await self._registry.deleting.repository(name, caller.actor)
         return Response(status_code=204)

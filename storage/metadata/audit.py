@@ -25,6 +25,10 @@ class Actor:
     address: str = ""
 
 
+SERVER = Actor("server")
+"""Who acts when nobody asked: the server itself, by a schedule or for a cache."""
+
+
 @dataclass(frozen=True, slots=True)
 class AuditRecord:
     """One thing that was done."""

@@ -113,14 +113,21 @@ def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
 
     ConstraintError while an index needs it.
     """
+    return (yield from delete_with_tags(name, digest)) is not None
+
+
+def delete_with_tags(name: RepositoryName, digest: Digest) -> Work[list[Tag] | None]:
+    """The same, and which tags pointed at it; None where it was not there."""
     repository = yield from repositories.find(name)
     key = {"repository": repository, "digest": str(digest)}
     if repository is None or not (yield Statement(EXISTS, key)):
-        return False
-    yield Statement("DELETE FROM tags WHERE repository_id = :repository AND digest = :digest", key)
+        return None
+    tagged = yield Statement(
+        "DELETE FROM tags WHERE repository_id = :repository AND digest = :digest RETURNING name", key
+    )
     yield from collection.review_needs(repository, str(digest))
     yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
-    return True
+    return sorted((Tag(tag) for (tag,) in tagged), key=str)
 
 
 def parent(name: RepositoryName, digest: Digest) -> Work[str | None]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from estiva.digest import Digest
 from estiva.reference import RepositoryName, Tag
 from storage.metadata.database import Statement, Work
 
@@ -15,6 +16,9 @@ PAGE = """
 SELECT tags.name FROM tags
 WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND tags.name > :last
 ORDER BY tags.name LIMIT :limit
+"""
+TARGET = """
+SELECT digest FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND name = :tag
 """
 DELETE = """
 DELETE FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND name = :tag
@@ -32,6 +36,12 @@ def page(name: RepositoryName, last: str, limit: int) -> Work[list[str]]:
     """At most `limit` tags after `last`, in byte order."""
     rows = yield Statement(PAGE, {"name": name.key, "last": last, "limit": limit})
     return [tag for (tag,) in rows]
+
+
+def target(name: RepositoryName, tag: Tag) -> Work[Digest | None]:
+    """The digest that the tag points at, None where there is no such tag."""
+    rows = yield Statement(TARGET, {"name": name.text, "tag": tag.text})
+    return Digest.parse(rows[0][0]) if rows else None
 
 
 def delete(name: RepositoryName, tag: Tag) -> Work[bool]:
