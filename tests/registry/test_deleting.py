@@ -1,12 +1,17 @@
 import pytest
 
 from estiva.digest import Digest
-from estiva.errors import BlobUnknown, ManifestUnknown, NameUnknown, StillReferenced
-from estiva.mediatypes import OCI_INDEX
+from estiva.errors import BlobUnknown, ImageInUse, ManifestUnknown, NameUnknown, StillReferenced
+from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
 from registry import Registry
+from registry.deleting import Deleting
+from storage.metadata import audit
+from storage.metadata.audit import Actor
+from storage.metadata.sqlite import SQLiteDatabase
 from tests.fixtures.documents import image, index
-from tests.fixtures.facts import NAME, OTHER
+from tests.fixtures.events import Users, enter_webhook
+from tests.fixtures.facts import NAME, OTHER, select
 from tests.fixtures.registry import push_blob, push_manifest
 
 
@@ -79,3 +84,60 @@ async def test_a_repository_goes_with_everything_in_it_and_can_come_back(registr
     await push_blob(registry, b"{}")
     assert (await registry.listing.tags(NAME, "", 10)).entries == []
     assert (await registry.listing.tags(OTHER, "", 10)).entries == ["all", "latest"]
+
+
+async def test_an_image_in_use_stays(database: SQLiteDatabase, registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "one", "two")
+    users = Users({digest: "service default/web"})
+    deleting = Deleting(database, registry.uploading, users)
+    for attempt in (deleting.manifest(NAME, digest), deleting.repository(NAME)):
+        with pytest.raises(ImageInUse) as refused:
+            await attempt
+        assert refused.value.status == 409
+        assert refused.value.detail == {"digest": str(digest), "usedBy": "service default/web"}
+    # A tag is only a name: those who use the image know it by its digest.
+    await deleting.manifest(NAME, Tag("two"))
+    assert (await registry.pulling.manifest(NAME, Tag("one"))).digest == digest
+    users.used.clear()
+    await deleting.manifest(NAME, digest)
+    await deleting.repository(NAME)
+
+
+async def test_deletions_leave_a_trail(database: SQLiteDatabase, registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "one", "two")
+    alice = Actor("user/alice", "192.0.2.1")
+    await registry.deleting.manifest(NAME, Tag("one"), alice)
+    await registry.deleting.manifest(NAME, digest, alice)
+    for reference in (digest, Tag("one")):
+        with pytest.raises(ManifestUnknown):
+            await registry.deleting.manifest(NAME, reference, alice)
+    await registry.deleting.repository(NAME, alice)
+    found = await database.read(audit.page(1000, 10, f"repository/{NAME}"))
+    assert {(record.actor, record.address) for record in found} == {("user/alice", "192.0.2.1")}
+    assert [(record.action, record.detail) for record in reversed(found)] == [
+        ("DeleteTag", {"tag": "one", "digest": str(digest)}),
+        ("DeleteImage", {"digest": str(digest), "tags": ["two"]}),
+        ("DeleteRepository", {}),
+    ]
+
+
+async def test_pushes_and_deletions_are_told_with_who_did_it(database: SQLiteDatabase, registry: Registry) -> None:
+    await enter_webhook(database)
+    await push_blob(registry, b"{}")
+    alice = Actor("user/alice")
+    digest = Digest.of(image())
+    await registry.pushing.manifest(NAME, Tag("one"), [Tag("two")], OCI_MANIFEST, image(), alice)
+    await registry.pushing.manifest(NAME, digest, [], OCI_MANIFEST, image(), alice)
+    await registry.deleting.manifest(NAME, Tag("one"), alice)
+    await registry.deleting.manifest(NAME, digest, alice)
+    rows = await database.read(select("SELECT action, tag, digest, actor FROM deliveries ORDER BY id"))
+    assert [row[:2] for row in rows] == [
+        ("PUSH", "one"),
+        ("PUSH", "two"),
+        ("PUSH", None),
+        ("DELETE", "one"),
+        ("DELETE", "two"),
+    ]
+    assert {row[2:] for row in rows} == {(str(digest), "user/alice")}
