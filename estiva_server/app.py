@@ -22,7 +22,7 @@ from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
-from estiva_server.jobs import PURGE_EVERY, Collection, UploadPurge, repeat
+from estiva_server.jobs import PURGE_EVERY, SCRUB_EVERY, Collection, Scrub, UploadPurge, repeat
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.observation import Observation, ObservedApp
@@ -37,6 +37,7 @@ from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
 from registry.pushing import Pushing
+from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
@@ -86,6 +87,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         deleting=Deleting(database, uploading),
         listing=Listing(database),
         collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
+        scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
     )
     security = build_security(settings, database)
     tallies = Tallies()
@@ -172,6 +174,11 @@ async def _refuse(request: Request, error: Exception) -> Response:
     return response_to(error)
 
 
+def _scrub(parts: Parts) -> Scrub:
+    settings = parts.settings
+    return Scrub(parts.registry.scrubbing, settings.scrub_every, settings.scrub_rate)
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     async def publish() -> None:
@@ -182,6 +189,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     jobs = [
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
+        asyncio.create_task(repeat(SCRUB_EVERY, _scrub(parts))),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),

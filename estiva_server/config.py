@@ -68,6 +68,12 @@ class Settings(BaseSettings):
         86_400, ge=0, description="Seconds that a blob which nothing needs stays after the last promise of it."
     )
     gc_trash: float = Field(86_400, ge=0, description="Seconds that the bytes of a collected blob stay.")
+    scrub_every: float = Field(
+        604_800, gt=0, description="Seconds between the beginnings of two readings of all blobs, to find bad ones."
+    )
+    scrub_rate: int = Field(
+        10_000_000, ge=0, description="Bytes per second and worker that such a reading takes; 0 reads nothing."
+    )
     upload_expiry: float = Field(86_400, gt=0, description="Seconds after which an unfinished, idle upload is purged.")
     drain_timeout: float = Field(30, ge=0, description="Seconds that running requests get to end after SIGTERM.")
     storage_threads: int = Field(32, ge=4, le=512, description="Threads per worker that read, hash and write blobs.")

@@ -6,11 +6,13 @@ import random
 from collections.abc import Awaitable, Callable
 
 from registry.collecting import Collecting
+from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 
 logger = logging.getLogger("estiva.jobs")
 
 PURGE_EVERY = 300.0
+SCRUB_EVERY = 60.0
 
 
 async def repeat(every: float, job: Callable[[], Awaitable[None]]) -> None:
@@ -51,4 +53,24 @@ class Collection:
             logger.info(
                 "garbage collection: %d blobs (%d bytes) to the trash, %d (%d bytes) removed",
                 *(done.trashed, done.trashed_bytes, done.removed, done.removed_bytes),
+            )
+
+
+class Scrub:
+    """Reads all blobs now and then, a minute's worth at a time; when all were read, rows and keys are compared."""
+
+    def __init__(self, scrubbing: Scrubbing, every: float, rate: int) -> None:
+        self._scrubbing = scrubbing
+        self._every = every
+        self._rate = rate
+
+    async def __call__(self) -> None:
+        """Go on for a minute with what is under way, or begin anew where it is time to."""
+        if not self._rate or not await self._scrubbing.begin(self._every):
+            return
+        done = await self._scrubbing.run(self._rate, SCRUB_EVERY)
+        if done.finished and done.read:
+            compared = await self._scrubbing.compare()
+            logger.info(
+                "scrub: all blobs were read; %d storage keys that nothing names went to the trash", compared.orphans
             )

@@ -7,6 +7,7 @@ from registry.deleting import Deleting
 from registry.listing import Listing
 from registry.pulling import Pulling
 from registry.pushing import Pushing
+from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 
 
@@ -20,3 +21,4 @@ class Registry:
     deleting: Deleting
     listing: Listing
     collecting: Collecting
+    scrubbing: Scrubbing

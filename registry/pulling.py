@@ -1,16 +1,21 @@
 """Pulling: manifests by tag or digest, blobs by digest."""
 
+import logging
 import time
 from typing import BinaryIO
 
 from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown
 from estiva.reference import Reference, RepositoryName
+from registry.verifying import Proven, Reading
 from storage.blobs import BlobMissingError, BlobStore
-from storage.metadata import blobs, manifests
+from storage.metadata import blobs, manifests, soundness
 from storage.metadata.blobs import BlobRecord
 from storage.metadata.database import Database
 from storage.metadata.manifests import StoredManifest
+from storage.metadata.soundness import State
+
+logger = logging.getLogger("estiva.pulling")
 
 
 class Pulling:
@@ -20,6 +25,7 @@ class Pulling:
         self._database = database
         self._blob_store = blob_store
         self._grace = grace
+        self._proven = Proven()
 
     @property
     def word_holds_for(self) -> float:
@@ -49,9 +55,33 @@ class Pulling:
             raise BlobUnknown(detail={"digest": str(digest)})
         return found
 
-    def open(self, blob: BlobRecord) -> BinaryIO:
-        """The blob's bytes, seekable; BlobUnknown where the store has lost them."""
+    async def open(self, blob: BlobRecord) -> BinaryIO:
+        """The blob's bytes, seekable; BlobUnknown, from now on, where the store has lost them."""
         try:
             return self._blob_store.open_blob(blob.key)
         except BlobMissingError:
+            logger.error("blob %s: its bytes are gone", blob.digest)
+            await self._database.write(lambda: soundness.mark(blob.digest, blob.key, State.MISSING))
             raise BlobUnknown(detail={"digest": str(blob.digest)}) from None
+
+    def is_proven(self, blob: BlobRecord) -> bool:
+        """Whether this process has read the blob's bytes to their end not long ago, and found them right."""
+        return blob.key in self._proven
+
+    async def prove(self, blob: BlobRecord, file: BinaryIO) -> None:
+        """Read a small blob, and go back to its beginning; BlobUnknown, from now on, where its bytes are wrong."""
+        reading = Reading(blob.digest, blob.size)
+        reading.take(file.read(blob.size + 1))
+        file.seek(0)
+        if not await self.judge(blob, reading):
+            file.close()
+            raise BlobUnknown(detail={"digest": str(blob.digest)})
+
+    async def judge(self, blob: BlobRecord, reading: Reading) -> bool:
+        """Whether what was read, to its end, is the blob. Where it is not, nobody is told any more that it is here."""
+        if reading.is_right:
+            self._proven.add(blob.key)
+            return True
+        logger.error("blob %s: its bytes are wrong", blob.digest)
+        await self._database.write(lambda: soundness.mark(blob.digest, blob.key, State.CORRUPT))
+        return False

@@ -1,4 +1,4 @@
-"""/api/v1/gc: what waits to be collected, collecting it now, and a hold."""
+"""/api/v1/gc, scrub and fsck: what waits to be collected, whether what is stored is sound, and doing either now."""
 
 from dataclasses import asdict
 
@@ -10,6 +10,7 @@ from estiva.errors import RequestInvalid
 from estiva_server.control.operating import Operating, body_of, required
 from estiva_server.control.routing import route
 from registry.collecting import Collecting
+from registry.scrubbing import Scrubbing
 
 RESOURCE = "gc/*"
 RUN_FOR = 10.0
@@ -46,3 +47,32 @@ class CollectionAPI:
             raise RequestInvalid(f"seconds is not a number from 0 to {LONGEST_HOLD}")
         await self._collecting.hold(float(seconds))
         return Response(status_code=204)
+
+
+class ScrubbingAPI:
+    """Operations on the soundness of what is stored."""
+
+    def __init__(self, operating: Operating, scrubbing: Scrubbing) -> None:
+        self._operating = operating
+        self._scrubbing = scrubbing
+
+    def routes(self) -> list[Route]:
+        """Every path of this API."""
+        return [route("/api/v1/scrub", GET=self.bad, POST=self.scrub), route("/api/v1/fsck", POST=self.compare)]
+
+    async def bad(self, request: Request) -> Response:
+        """The blobs that are known to be bad, at most 1000."""
+        await self._operating.admit(request, "estiva:DescribeScrub", "scrub/*")
+        return JSONResponse({"bad": [asdict(blob) for blob in await self._scrubbing.bad()]})
+
+    async def scrub(self, request: Request) -> Response:
+        """Read blobs for some seconds, as fast as can be: what was found. `begin=true` begins with the first."""
+        await self._operating.admit(request, "estiva:Scrub", "scrub/*")
+        if request.query_params.get("begin") == "true":
+            await self._scrubbing.begin(0)
+        return JSONResponse(asdict(await self._scrubbing.run(seconds=RUN_FOR)))
+
+    async def compare(self, request: Request) -> Response:
+        """Hold rows and storage keys after `after` against each other for some seconds: what was found."""
+        await self._operating.admit(request, "estiva:CheckStorage", "scrub/*")
+        return JSONResponse(asdict(await self._scrubbing.compare(request.query_params.get("after", ""), RUN_FOR)))

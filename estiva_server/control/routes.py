@@ -4,7 +4,7 @@ from starlette.routing import Route
 
 from auth.principals import Kind
 from estiva_server.control.audit import AuditAPI
-from estiva_server.control.collection import CollectionAPI
+from estiva_server.control.collection import CollectionAPI, ScrubbingAPI
 from estiva_server.control.groups import GroupsAPI
 from estiva_server.control.issuers import IssuersAPI
 from estiva_server.control.operating import Operating
@@ -25,5 +25,6 @@ def control_routes(security: Security, database: Database, registry: Registry) -
         *PoliciesAPI(operating, security.policies).routes(),
         *IssuersAPI(operating, security.issuers).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
+        *ScrubbingAPI(operating, registry.scrubbing).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

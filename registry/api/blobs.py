@@ -1,15 +1,21 @@
 """/v2/<name>/blobs/<digest>"""
 
+import asyncio
 from math import inf
+from typing import BinaryIO
 
 from starlette.responses import Response
 
 from estiva.digest import Digest
 from registry import Registry
 from registry.api.call import Call
-from registry.api.files import FileResponse
+from registry.api.files import FileResponse, Verify
 from registry.api.ranges import asked_range
 from registry.api.repeating import repeatable, unchanged, unchanged_by
+from registry.verifying import Reading
+from storage.metadata.blobs import BlobRecord
+
+READ_INLINE = 64 * 1024
 
 
 async def get(registry: Registry, call: Call) -> Response | FileResponse:
@@ -25,14 +31,37 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse:
     if unchanged_by(call, blob.digest):
         return unchanged(headers)
     part = asked_range(_range_header(call, blob.digest), blob.size)
-    file = registry.pulling.open(blob)
+    file = await registry.pulling.open(blob)
     if part is None:
-        response = FileResponse(file, 0, blob.size, headers)
+        verify = await _verification(registry, call, blob, file)
+        response = FileResponse(file, 0, blob.size, headers, verify=verify)
+        if verify is not None:
+            return response
         repeatable(call, response, at_most=inf if blob.promised_at is None else registry.pulling.word_holds_for)
         return response
     offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"
     return FileResponse(file, offset, length, headers, status_code=206)
+
+
+async def _verification(registry: Registry, call: Call, blob: BlobRecord, file: BinaryIO) -> Verify | None:
+    """How to verify a blob's bytes while they are sent, None where that has been done. BlobUnknown.
+
+    A small blob is read right here, so that it can be refused before anything is said of it.
+    """
+    if call.method != "GET" or registry.pulling.is_proven(blob):
+        return None
+    if blob.size <= READ_INLINE:
+        await registry.pulling.prove(blob, file)
+        return None
+    reading = Reading(blob.digest, blob.size)
+
+    async def verify(piece: bytes, is_last: bool) -> None:
+        await asyncio.to_thread(reading.take, piece)
+        if is_last and not await registry.pulling.judge(blob, reading):
+            raise ConnectionAbortedError("the blob's bytes are wrong")
+
+    return verify
 
 
 async def delete(registry: Registry, call: Call) -> Response:

@@ -1,7 +1,7 @@
 """A response that is a part of a file, sent by the kernel where the server offers that."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import BinaryIO
 
 from starlette.types import Receive, Scope, Send
@@ -9,17 +9,28 @@ from starlette.types import Receive, Scope, Send
 ZERO_COPY = "http.response.zerocopysend"
 PIECE = 1024 * 1024
 
+Verify = Callable[[bytes, bool], Awaitable[None]]
+"""Is given every piece before it is sent, and whether it is the last one; raises where the content is wrong."""
+
 
 class FileResponse:
     """`length` bytes of an open file from `offset`; closes the file whatever happens.
 
-    Goes out through the ASGI extension `http.response.zerocopysend` where server and file allow that, otherwise
-    read piece by piece in a thread.
+    With `verify`, every piece is looked at before it is sent. Otherwise it goes out through the ASGI extension
+    `http.response.zerocopysend` where server and file allow that, and is read piece by piece in a thread where not.
     """
 
     def __init__(
-        self, file: BinaryIO, offset: int, length: int, headers: Mapping[str, str], status_code: int = 200
+        self,
+        file: BinaryIO,
+        offset: int,
+        length: int,
+        headers: Mapping[str, str],
+        *,
+        status_code: int = 200,
+        verify: Verify | None = None,
     ) -> None:
+        self._verify = verify
         self.status_code = status_code
         self.offset = offset
         self.length = length
@@ -35,7 +46,7 @@ class FileResponse:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if scope["method"] == "HEAD" or self.length == 0:
                 await send({"type": "http.response.body", "body": b""})
-            elif ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
+            elif self._verify is None and ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
                 await send({"type": ZERO_COPY, "file": self.file.fileno(), "offset": self.offset, "count": self.length})
             else:
                 await self._copy(send)
@@ -48,9 +59,14 @@ class FileResponse:
         while left:
             piece = await asyncio.to_thread(self.file.read, min(PIECE, left))
             if not piece:
+                if self._verify is not None:
+                    await self._verify(b"", True)
                 # Too late for an error: the connection is dropped, and the client sees a body cut short.
                 raise ConnectionAbortedError("the blob's file ended before its recorded size")
             left -= len(piece)
+            if self._verify is not None:
+                # The last piece is held back until all of it is known to be right: wrong bytes never look complete.
+                await self._verify(piece, left == 0)
             await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
 
 

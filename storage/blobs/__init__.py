@@ -113,6 +113,8 @@ class BlobStore(Protocol):
     def open_blob(self, key: str) -> BinaryIO:
         """The blob's bytes, seekable; a real file (with `fileno`) where the kernel can send it. BlobMissingError.
 
+        OSError, and not BlobMissingError, where the store itself can't be reached.
+
         Quick enough on local disk to be called on the event loop. Unbuffered: `read(n)` may give fewer than n bytes
         before the end. A blob that is deleted while open stays readable through what was opened.
         """

@@ -71,6 +71,7 @@ class FilesystemBlobStore:
             # A joined string and not a Path: this is on the path of every pull, and costs a third less.
             return open(f"{self._blobs}/{key}", "rb", buffering=0)
         except FileNotFoundError:
+            os.stat((self._blobs / key).parent)  # where the whole directory is away, nothing is known of this blob
             raise BlobMissingError(key) from None
 
     def delete_blob(self, key: str) -> None:

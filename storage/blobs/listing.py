@@ -27,4 +27,4 @@ def _list_directory(blobs: Path, parent: str, after: str) -> Iterator[BlobEntry]
             status = os.lstat(blobs / key)
         except FileNotFoundError:
             continue  # deleted meanwhile
-        yield BlobEntry(key, status.st_size, status.st_mtime)
+        yield BlobEntry(key, status.st_size, status.st_ctime)

@@ -52,7 +52,9 @@ AND NOT EXISTS (SELECT 1 FROM repository_blobs WHERE repository_blobs.digest = b
 RETURNING store_key, size
 """
 DISCARD = """
-INSERT INTO trash (store_key, digest, size, reason, since) VALUES (:key, :digest, :size, :reason, :now)
+INSERT INTO trash (store_key, digest, size, reason, since)
+SELECT CAST(:key AS TEXT), CAST(:digest AS TEXT), CAST(:size AS BIGINT), CAST(:reason AS TEXT), :now
+WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.store_key = :key)
 ON CONFLICT (store_key) DO NOTHING
 """
 UNNEEDED = """
@@ -62,10 +64,8 @@ WHERE blob_reviews.promised_at <= :now - :grace AND NOT EXISTS
 AND manifest_blobs.blob_digest = repository_blobs.digest WHERE repository_blobs.digest = blob_reviews.digest)
 """
 EXPIRED_TRASH = """
-SELECT store_key, size FROM trash WHERE since <= :now - :delay ORDER BY since, store_key LIMIT :limit
-"""
-KNOWN_KEYS = """
-SELECT store_key FROM blobs WHERE store_key = :key UNION ALL SELECT store_key FROM trash WHERE store_key = :key
+SELECT store_key, size FROM trash WHERE since <= :now - :delay
+AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.store_key = trash.store_key) ORDER BY since, store_key LIMIT :limit
 """
 SET = """
 INSERT INTO collection_state (name, value) VALUES (:name, {value})
@@ -124,7 +124,7 @@ def sweep(grace: float, limit: int) -> Work[tuple[int, list[Trashed]]]:
 
 
 def discard(key: str, digest: str, size: int, reason: str) -> Work[None]:
-    """Put a storage key that no blob has into the trash."""
+    """Put a storage key into the trash, unless a blob has it."""
     yield Statement(DISCARD, {"key": key, "digest": digest, "size": size, "reason": reason})
 
 
@@ -157,11 +157,6 @@ def expired_trash(delay: float, limit: int) -> Work[list[Trashed]]:
 def forget_trash(keys: Sequence[str]) -> Work[None]:
     """Forget trash whose bytes are gone. Idempotent."""
     yield Statement("DELETE FROM trash WHERE store_key = :key", many=[{"key": key} for key in keys])
-
-
-def is_known(key: str) -> Work[bool]:
-    """Whether a blob or the trash names the storage key."""
-    return bool((yield Statement(KNOWN_KEYS, {"key": key})))
 
 
 def hold(seconds: float) -> Work[None]:

@@ -38,7 +38,7 @@ def hasty(database: Database, blob_store: BlobStore, threads: ThreadPoolExecutor
 
 
 async def pulled(registry: Registry, digest: Digest, name: RepositoryName = NAME) -> bytes:
-    with registry.pulling.open(await registry.pulling.blob(name, digest)) as file:
+    with await registry.pulling.open(await registry.pulling.blob(name, digest)) as file:
         return file.read()
 
 

@@ -14,7 +14,7 @@ async def test_a_blob_is_its_bytes(registry: Registry) -> None:
     digest = await push_blob(registry, b"content")
     blob = await registry.pulling.blob(NAME, digest)
     assert (blob.digest, blob.size) == (digest, 7)
-    with registry.pulling.open(blob) as file:
+    with await registry.pulling.open(blob) as file:
         assert file.read() == b"content"
 
 
@@ -30,7 +30,7 @@ async def test_bytes_that_the_store_has_lost_are_unknown(registry: Registry, blo
     blob = await registry.pulling.blob(NAME, await push_blob(registry, b"content"))
     blob_store.delete_blob(blob.key)
     with pytest.raises(BlobUnknown):
-        registry.pulling.open(blob)
+        await registry.pulling.open(blob)
 
 
 @pytest.mark.parametrize("reference", [Tag("latest"), Digest.of(b"none")])

@@ -59,7 +59,7 @@ async def test_fifty_who_upload_one_blob(registry: Registry, database: SQLiteDat
     assert await count(database, "repository_blobs") == 2
     assert await count(database, "uploads") == 0
     for name in (NAME, OTHER):
-        with registry.pulling.open(await registry.pulling.blob(name, DIGEST)) as file:
+        with await registry.pulling.open(await registry.pulling.blob(name, DIGEST)) as file:
             assert file.read() == CONTENT
 
 
@@ -93,7 +93,7 @@ async def test_uploads_that_end_and_are_cancelled_at_once(registry: Registry, da
     assert set(await statuses(attempts)) <= {0, 400, 404}
     assert await count(database, "uploads") == 0
     if await count(database, "blobs"):
-        with registry.pulling.open(await registry.pulling.blob(NAME, DIGEST)) as file:
+        with await registry.pulling.open(await registry.pulling.blob(NAME, DIGEST)) as file:
             assert file.read() == CONTENT
 
 

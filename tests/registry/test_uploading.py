@@ -19,7 +19,7 @@ DIGEST = Digest.of(CONTENT)
 
 
 async def pulled(registry: Registry, digest: Digest, name: RepositoryName = NAME) -> bytes:
-    with registry.pulling.open(await registry.pulling.blob(name, digest)) as file:
+    with await registry.pulling.open(await registry.pulling.blob(name, digest)) as file:
         return file.read()
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from estiva import __version__
-from estiva.cli import access, collection, groups, principals
+from estiva.cli import access, collection, groups, principals, soundness
 from estiva.cli.server import DEFAULT_SERVER, CommandError
 
 GROUP = "estiva.commands"
@@ -46,6 +46,8 @@ def build() -> typer.Typer:
     app.add_typer(access.policies(), name="policies")
     app.add_typer(access.issuers(), name="issuers")
     app.add_typer(collection.gc(), name="gc")
+    app.command("scrub")(soundness.scrub)
+    app.command("fsck")(soundness.fsck)
     app.command("audit")(access.audit)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())

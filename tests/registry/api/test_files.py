@@ -35,7 +35,7 @@ def file(tmp_path: Path) -> Path:
 @pytest.mark.parametrize(("offset", "length"), [(0, len(CONTENT)), (0, 1), (1000, PIECE + 1), (len(CONTENT) - 1, 1)])
 async def test_a_part_of_a_file_is_sent_piece_by_piece(file: Path, offset: int, length: int) -> None:
     opened = file.open("rb", buffering=0)
-    start, *pieces = await sent(FileResponse(opened, offset, length, {"X-Name": "value"}, 206))
+    start, *pieces = await sent(FileResponse(opened, offset, length, {"X-Name": "value"}, status_code=206))
     assert start["status"] == 206
     assert start["headers"] == [(b"x-name", b"value"), (b"content-length", b"%d" % length)]
     assert b"".join(piece["body"] for piece in pieces) == CONTENT[offset : offset + length]

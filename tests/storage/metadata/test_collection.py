@@ -3,7 +3,7 @@
 import pytest
 
 from estiva.digest import Digest
-from storage.metadata import blobs, collection, manifests, repositories
+from storage.metadata import blobs, collection, manifests, repositories, soundness
 from storage.metadata.database import Database, Statement, Work
 from tests.fixtures.documents import image
 from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest
@@ -130,9 +130,9 @@ async def test_trash_stays_for_its_delay_and_is_then_forgotten(database: Databas
     assert await database.read(collection.expired_trash(HOUR, 10)) == []
     await database.write(lambda: age(HOUR + 1))
     (trash,) = await database.read(collection.expired_trash(HOUR, 10))
-    assert await database.read(collection.is_known(trash.key))
+    assert await database.read(soundness.forgotten([trash.key, "another"])) == ["another"]
     await database.write(lambda: collection.forget_trash([trash.key]))
-    assert not await database.read(collection.is_known(trash.key))
+    assert await database.read(soundness.forgotten([trash.key])) == [trash.key]
     assert await count(database, "trash") == 0
 
 

@@ -1,0 +1,95 @@
+"""Bytes that went bad at rest: nobody gets a whole blob of them, and the next push heals it."""
+
+import http.client
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from estiva.digest import Digest
+from tests.serving import Registry, registry_running
+
+LARGE = os.urandom(3_000_000)
+SMALL = b"small " * 1000
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[Registry]:
+    with registry_running(tmp_path) as running:
+        yield running
+
+
+def request(registry: Registry, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, bytes]:
+    connection = http.client.HTTPConnection(registry.host, timeout=20)
+    try:
+        connection.request(method, path, body or None, headers)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    finally:
+        connection.close()
+
+
+def push(registry: Registry, content: bytes) -> str:
+    path = f"/v2/rot/blobs/uploads/?digest={Digest.of(content)}"
+    assert request(registry, "POST", path, content)[0] == 201
+    return f"/v2/rot/blobs/{Digest.of(content)}"
+
+
+def flip(folder: Path, content: bytes) -> None:
+    (file,) = (folder / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    file.chmod(0o644)
+    with file.open("r+b") as opened:
+        opened.seek(len(content) // 2)
+        opened.write(b"wrong")
+
+
+def test_a_large_blob_with_a_flipped_bit_never_looks_complete(registry: Registry, tmp_path: Path) -> None:
+    blob = push(registry, LARGE)
+    flip(tmp_path, LARGE)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        request(registry, "GET", blob)
+    assert request(registry, "HEAD", blob)[0] == 404
+    assert request(registry, "GET", blob)[0] == 404
+    push(registry, LARGE)
+    for _ in range(3):  # verified, then sent as it is, then given again
+        assert request(registry, "GET", blob) == (200, LARGE)
+
+
+def test_a_small_blob_with_a_flipped_bit_is_not_here(registry: Registry, tmp_path: Path) -> None:
+    blob = push(registry, SMALL)
+    flip(tmp_path, SMALL)
+    assert request(registry, "HEAD", blob)[0] == 200  # nobody has read it yet
+    assert request(registry, "GET", blob)[0] == 404
+    assert request(registry, "HEAD", blob)[0] == 404
+    push(registry, SMALL)
+    for _ in range(3):
+        assert request(registry, "GET", blob) == (200, SMALL)
+
+
+@pytest.mark.parametrize("content", [LARGE, SMALL], ids=["large", "small"])
+def test_a_blob_whose_file_is_gone_is_healed_by_the_next_push(
+    registry: Registry, tmp_path: Path, content: bytes
+) -> None:
+    blob = push(registry, content)
+    (file,) = (tmp_path / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    file.unlink()
+    assert request(registry, "GET", blob)[0] == 404
+    assert request(registry, "HEAD", blob)[0] == 404
+    push(registry, content)
+    assert request(registry, "GET", blob) == (200, content)
+
+
+@pytest.mark.parametrize("content", [LARGE, SMALL], ids=["large", "small"])
+def test_a_blob_whose_file_was_cut_never_looks_complete(registry: Registry, tmp_path: Path, content: bytes) -> None:
+    blob = push(registry, content)
+    (file,) = (tmp_path / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    file.chmod(0o644)
+    os.truncate(file, len(content) // 2)
+    try:
+        assert request(registry, "GET", blob)[0] == 404
+    except (http.client.IncompleteRead, ConnectionError):
+        assert content is LARGE
+    assert request(registry, "HEAD", blob)[0] == 404
+    push(registry, content)
+    assert request(registry, "GET", blob) == (200, content)

@@ -1,0 +1,163 @@
+"""Scrubbing finds whatever happens to bytes at rest, and what is found is healed by the next push."""
+
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from estiva.digest import Digest
+from estiva.errors import BlobUnknown
+from registry import Registry
+from registry.collecting import Retention
+from registry.scrubbing import Scrubbing
+from storage.blobs.filesystem import FilesystemBlobStore
+from storage.blobs.names import new_storage_key
+from storage.metadata import blobs, collection
+from storage.metadata.database import Database
+from storage.metadata.soundness import END
+from tests.fixtures.facts import NAME
+from tests.fixtures.registry import push_blob, registry_on
+
+CONTENT = bytes(range(256)) * 5000
+DIGEST = Digest.of(CONTENT)
+
+
+@pytest.fixture
+def blob_store(tmp_path: Path) -> FilesystemBlobStore:
+    return FilesystemBlobStore(tmp_path)
+
+
+@pytest.fixture
+def registry(database: Database, blob_store: FilesystemBlobStore, threads: ThreadPoolExecutor) -> Registry:
+    return registry_on(database, blob_store, threads, Retention(grace=86400, trash=0))
+
+
+async def file_of(database: Database, root: Path, digest: Digest = DIGEST) -> Path:
+    found = await database.read(blobs.find(NAME, digest))
+    assert found is not None
+    path = root / "blobs" / found.key
+    path.chmod(0o644)
+    return path
+
+
+def flip(path: Path) -> None:
+    with path.open("r+b") as file:
+        file.seek(1000)
+        file.write(b"\xff\xff")
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "a flipped bit": flip,
+    "cut short": lambda path: os.truncate(path, 1000),
+    "empty": lambda path: os.truncate(path, 0),
+    "too long": lambda path: path.write_bytes(path.read_bytes() + b"more"),
+    "zeros": lambda path: path.write_bytes(bytes(len(CONTENT))),
+    "gone": Path.unlink,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_what_happens_to_bytes_is_found_and_healed_by_the_next_push(
+    registry: Registry, database: Database, tmp_path: Path, damage: str
+) -> None:
+    await push_blob(registry, CONTENT)
+    await push_blob(registry, b"sound")
+    DAMAGE[damage](await file_of(database, tmp_path))
+    assert await registry.scrubbing.begin(0)
+    done = await registry.scrubbing.run()
+    assert (done.read, done.missing + done.corrupt, done.finished) == (2, 1, True)
+    with pytest.raises(BlobUnknown):
+        await registry.pulling.blob(NAME, DIGEST)
+    (bad,) = await registry.scrubbing.bad()
+    assert (bad.digest, bad.state) == (str(DIGEST), "missing" if damage == "gone" else "corrupt")
+
+    await push_blob(registry, CONTENT)
+    assert await registry.scrubbing.bad() == []
+    with await registry.pulling.open(await registry.pulling.blob(NAME, DIGEST)) as file:
+        assert file.read() == CONTENT
+    assert await registry.scrubbing.begin(0)
+    assert (await registry.scrubbing.run()).corrupt == 0
+    assert (await registry.collecting.run()).removed == 1  # the bad bytes
+
+
+async def test_what_was_taken_for_bad_and_is_not_is_served_again(
+    registry: Registry, database: Database, tmp_path: Path
+) -> None:
+    await push_blob(registry, CONTENT)
+    path = await file_of(database, tmp_path)
+    away = path.rename(tmp_path / "away")
+    await registry.scrubbing.begin(0)
+    assert (await registry.scrubbing.run()).missing == 1
+    away.rename(path)
+    await registry.scrubbing.begin(0)
+    assert (await registry.scrubbing.run()).healed == 1
+    assert (await registry.pulling.blob(NAME, DIGEST)).size == len(CONTENT)
+
+
+async def test_a_walk_goes_on_where_it_stopped_and_is_shared(
+    registry: Registry, database: Database, blob_store: FilesystemBlobStore, threads: ThreadPoolExecutor
+) -> None:
+    for number in range(50):
+        await push_blob(registry, b"%d" % number)
+    other = Scrubbing(database, blob_store, threads)
+    await registry.scrubbing.begin(0)
+    first = await registry.scrubbing.run(seconds=1e-9)
+    assert not first.finished
+    assert await other.begin(3600)  # the one under way, not another
+    rest = await other.run()
+    assert first.read + rest.read == 50
+    assert not await registry.scrubbing.begin(3600)  # not before its time
+
+
+async def test_a_reading_keeps_to_its_rate(registry: Registry) -> None:
+    await push_blob(registry, CONTENT)
+    await push_blob(registry, CONTENT * 2)
+    await registry.scrubbing.begin(0)
+    begin = time.monotonic()
+    await registry.scrubbing.run(rate=4 * len(CONTENT))
+    assert time.monotonic() - begin > 0.5
+
+
+async def test_rows_and_keys_are_held_against_each_other(
+    registry: Registry, database: Database, tmp_path: Path
+) -> None:
+    contents = [b"%d" % number for number in range(1200)]
+    for content in contents:
+        await push_blob(registry, content)
+    (await file_of(database, tmp_path, Digest.of(b"7"))).unlink()
+    os.truncate(await file_of(database, tmp_path, Digest.of(b"1100")), 1)
+    orphan = tmp_path / "blobs" / new_storage_key(Digest.of(b"orphan"))
+    orphan.write_bytes(b"orphan")
+
+    done = await registry.scrubbing.compare()
+    assert (done.rows, done.keys, done.missing, done.corrupt, done.orphans, done.after) == (1200, 1200, 1, 1, 1, END)
+    assert {bad.state for bad in await registry.scrubbing.bad()} == {"missing", "corrupt"}
+    (trash,) = await database.read(collection.expired_trash(0, 10))
+    assert trash.key == f"sha256/{orphan.parent.name}/{orphan.name}"
+    await registry.collecting.run()
+    assert not orphan.exists()
+
+
+async def test_a_key_that_is_young_may_be_about_to_get_its_row(
+    registry: Registry, database: Database, blob_store: FilesystemBlobStore, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    young = tmp_path / "blobs" / new_storage_key(Digest.of(b"young"))
+    young.write_bytes(b"young")
+    os.utime(young, (0, 0))  # however old its content may be
+    done = await Scrubbing(database, blob_store, threads, orphan_age=3600).compare()
+    assert (done.orphans, done.young) == (0, 1)
+
+
+async def test_where_the_storage_is_away_nothing_is_called_missing(
+    registry: Registry, database: Database, tmp_path: Path
+) -> None:
+    await push_blob(registry, CONTENT)
+    found = await registry.pulling.blob(NAME, DIGEST)
+    (tmp_path / "blobs").rename(tmp_path / "away")
+    with pytest.raises(OSError, match="No such file"):
+        await registry.pulling.open(found)
+    (tmp_path / "away").rename(tmp_path / "blobs")
+    (await registry.pulling.open(await registry.pulling.blob(NAME, DIGEST))).close()
