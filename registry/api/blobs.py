@@ -37,7 +37,8 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse:
         response = FileResponse(file, 0, blob.size, headers, verify=verify)
         if verify is not None:
             return response
-        repeatable(call, response, at_most=inf if blob.promised_at is None else registry.pulling.word_holds_for)
+        holds = inf if blob.promised_at is None else registry.pulling.word_holds_for
+        repeatable(call, response, at_most=holds, sendable=registry.pulling.is_proven(blob))
         return response
     offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"

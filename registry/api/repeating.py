@@ -17,6 +17,7 @@ from registry.api.files import FileResponse
 
 EXTENSION = "estiva.answer"
 SIGNED_IN_FOR = 30.0
+NOT_SENDABLE = ".not-verified"
 
 
 class WholeFile(NamedTuple):
@@ -41,19 +42,22 @@ def unchanged(headers: dict[str, str]) -> Response:
     return Response(status_code=304, headers=kept)
 
 
-def repeatable(call: Call, response: Response | FileResponse, at_most: float = inf) -> None:
+def repeatable(call: Call, response: Response | FileResponse, at_most: float = inf, sendable: bool = True) -> None:
     """Let the connection give this answer again, to this Authorization, while the database is at the call's version.
 
-    For `at_most` so many seconds.
+    For `at_most` so many seconds. A file that is not `sendable` is only spoken of: who asks for it comes here again.
     """
     remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
     if remember is None or call.version is None or not call.lasting:
         return
-    body = (
-        WholeFile(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
-    )
+    body = _file(response, sendable) if isinstance(response, FileResponse) else bytes(response.body)
     headers = [*response.raw_headers, API_VERSION]
     remember(call.version, response.status_code, headers, body, expires=monotonic() + min(at_most, _good_for(call)))
+
+
+def _file(response: FileResponse, sendable: bool) -> WholeFile:
+    """The body; under a name that no file has where it may not be sent, so that a HEAD is answered and a GET is not."""
+    return WholeFile(response.file.name if sendable else response.file.name + NOT_SENDABLE, response.length)
 
 
 def _good_for(call: Call) -> float:

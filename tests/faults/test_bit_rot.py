@@ -44,9 +44,9 @@ def flip(folder: Path, content: bytes) -> None:
         opened.write(b"wrong")
 
 
-def test_a_large_blob_with_a_flipped_bit_never_looks_complete(registry: Registry, tmp_path: Path) -> None:
+def test_a_large_blob_with_a_flipped_bit_never_looks_complete(registry: Registry) -> None:
     blob = push(registry, LARGE)
-    flip(tmp_path, LARGE)
+    flip(registry.data, LARGE)
     with pytest.raises((http.client.IncompleteRead, ConnectionError)):
         request(registry, "GET", blob)
     assert request(registry, "HEAD", blob)[0] == 404
@@ -56,9 +56,9 @@ def test_a_large_blob_with_a_flipped_bit_never_looks_complete(registry: Registry
         assert request(registry, "GET", blob) == (200, LARGE)
 
 
-def test_a_small_blob_with_a_flipped_bit_is_not_here(registry: Registry, tmp_path: Path) -> None:
+def test_a_small_blob_with_a_flipped_bit_is_not_here(registry: Registry) -> None:
     blob = push(registry, SMALL)
-    flip(tmp_path, SMALL)
+    flip(registry.data, SMALL)
     assert request(registry, "HEAD", blob)[0] == 200  # nobody has read it yet
     assert request(registry, "GET", blob)[0] == 404
     assert request(registry, "HEAD", blob)[0] == 404
@@ -68,11 +68,9 @@ def test_a_small_blob_with_a_flipped_bit_is_not_here(registry: Registry, tmp_pat
 
 
 @pytest.mark.parametrize("content", [LARGE, SMALL], ids=["large", "small"])
-def test_a_blob_whose_file_is_gone_is_healed_by_the_next_push(
-    registry: Registry, tmp_path: Path, content: bytes
-) -> None:
+def test_a_blob_whose_file_is_gone_is_healed_by_the_next_push(registry: Registry, content: bytes) -> None:
     blob = push(registry, content)
-    (file,) = (tmp_path / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    (file,) = (registry.data / "blobs").rglob(f"{Digest.of(content).hex}.*")
     file.unlink()
     assert request(registry, "GET", blob)[0] == 404
     assert request(registry, "HEAD", blob)[0] == 404
@@ -81,9 +79,9 @@ def test_a_blob_whose_file_is_gone_is_healed_by_the_next_push(
 
 
 @pytest.mark.parametrize("content", [LARGE, SMALL], ids=["large", "small"])
-def test_a_blob_whose_file_was_cut_never_looks_complete(registry: Registry, tmp_path: Path, content: bytes) -> None:
+def test_a_blob_whose_file_was_cut_never_looks_complete(registry: Registry, content: bytes) -> None:
     blob = push(registry, content)
-    (file,) = (tmp_path / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    (file,) = (registry.data / "blobs").rglob(f"{Digest.of(content).hex}.*")
     file.chmod(0o644)
     os.truncate(file, len(content) // 2)
     try:
