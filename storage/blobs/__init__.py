@@ -64,7 +64,11 @@ class Upload(Protocol):
         ...
 
     def write(self, data: memoryview) -> None:
-        """Append and hash one piece. OSError when it can't be stored; `offset` then still tells the truth."""
+        """Append and hash one piece. OSError when it can't be stored; `offset` then still tells the truth.
+
+        A store that keeps pieces on their way to elsewhere may find out about one in a later call. One that notices
+        that the upload was discarded meanwhile raises UploadUnknownError.
+        """
         ...
 
     def commit(self, digest: Digest) -> StoredBlob:
@@ -77,7 +81,11 @@ class Upload(Protocol):
         ...
 
     def close(self) -> None:
-        """Let go of the upload; what was written stays, to be continued. Idempotent, also after `commit`."""
+        """Let go of the upload; what was written stays, to be continued. Idempotent, also after `commit`.
+
+        OSError when that can't be promised, or UploadBusyError when another process has taken the upload over since
+        this one could not reach the store: then `BlobStore.upload_offset` tells what is there.
+        """
         ...
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import threading
 from collections import OrderedDict
+from collections.abc import Iterable
 
 from estiva.digest import Algorithm, Digest
 
@@ -40,6 +41,14 @@ def digest_of_file(file: io.FileIO, algorithm: Algorithm) -> Digest:
     """The digest of a file from its first byte to its last, read in one pass."""
     file.seek(0)
     return Digest(algorithm, hashlib.file_digest(file, _HASHES[algorithm]).hexdigest())
+
+
+def digest_of_pieces(pieces: Iterable[bytes], algorithm: Algorithm) -> Digest:
+    """The digest of content that comes in pieces."""
+    running = RunningHash(algorithm)
+    for piece in pieces:
+        running.update(memoryview(piece))
+    return running.digest()
 
 
 class RunningHashes:

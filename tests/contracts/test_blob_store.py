@@ -4,8 +4,8 @@ import contextlib
 import io
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -23,6 +23,7 @@ from storage.blobs import (
 )
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.memory import MemoryBlobStore
+from tests.fixtures.s3 import S3Server
 
 CONTENT = b"sixteen tons of cargo, and what do you get"
 OTHER = Digest.of(b"something else")
@@ -57,13 +58,42 @@ HOSTILE_KEYS = [
 Reopen = Callable[[], BlobStore]
 
 
-@pytest.fixture(params=["memory", "filesystem"])
-def reopen(request: pytest.FixtureRequest, tmp_path: Path) -> Reopen:
+def memory(request: pytest.FixtureRequest) -> Reopen:
+    store = MemoryBlobStore()
+    return lambda: store
+
+
+def filesystem(request: pytest.FixtureRequest) -> Reopen:
+    folder = request.getfixturevalue("tmp_path") / "blobs"
+    return lambda: FilesystemBlobStore(folder)
+
+
+def s3(request: pytest.FixtureRequest) -> Reopen:
+    double: S3Server = request.getfixturevalue("s3_double")
+    return lambda: double.store("pre/fix")
+
+
+def s3_in_parts(request: pytest.FixtureRequest) -> Reopen:
+    """Parts so small that any content has several."""
+    request.getfixturevalue("monkeypatch").setattr("moto.s3.models.S3_UPLOAD_PART_MIN_SIZE", 1)
+    double: S3Server = request.getfixturevalue("s3_double")
+    return lambda: double.store(size_of_part=lambda number: 16)
+
+
+def real_s3(request: pytest.FixtureRequest) -> Reopen:
+    server: S3Server = request.getfixturevalue("s3_server")
+    prefix = f"contract/{uuid.uuid4()}"
+    return lambda: server.store(prefix)
+
+
+REAL_S3 = pytest.param(real_s3, marks=pytest.mark.real)
+
+
+@pytest.fixture(params=[memory, filesystem, s3, s3_in_parts, REAL_S3])
+def reopen(request: pytest.FixtureRequest) -> Reopen:
     """Gives the store as a process that has just started finds it, where its content outlives a process at all."""
-    if request.param == "memory":
-        memory = MemoryBlobStore()
-        return lambda: memory
-    return lambda: FilesystemBlobStore(tmp_path / "blobs")
+    opened: Reopen = request.param(request)
+    return opened
 
 
 @pytest.fixture
@@ -242,30 +272,44 @@ class TestContinuing:
             store.create_upload("one")
         assert store.upload_offset("one") == len(CONTENT)
 
+
+Pieces = list[tuple[bytes, str]]
+PIECES = st.lists(st.tuples(st.binary(max_size=300), st.sampled_from(["same request", "next", "restart"])))
+
+
+class TestPieces:
+    @pytest.mark.parametrize("reopen", [memory, filesystem], indirect=True)
     @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-    @given(
-        pieces=st.lists(st.tuples(st.binary(max_size=300), st.sampled_from(["same request", "next", "restart"]))),
-        algorithm=st.sampled_from(Algorithm),
-    )
+    @given(pieces=PIECES, algorithm=st.sampled_from(Algorithm))
     def test_content_in_any_pieces_over_any_requests_and_restarts_is_that_content(
-        self, reopen: Reopen, pieces: list[tuple[bytes, str]], algorithm: Algorithm
+        self, reopen: Reopen, pieces: Pieces, algorithm: Algorithm
     ) -> None:
-        content = b"".join(piece for piece, _ in pieces)
-        upload_id = f"upload-{time.monotonic_ns()}"
-        store = reopen()
-        store.create_upload(upload_id)
-        upload, sent = store.open_upload(upload_id, algorithm), 0
-        for piece, then in pieces:
-            upload.write(memoryview(piece))
-            sent += len(piece)
-            if then != "same request":
-                upload.close()
-                store = reopen() if then == "restart" else store
-                upload = store.open_upload(upload_id, algorithm)
-            assert upload.offset == store.upload_offset(upload_id) == sent
-        with contextlib.closing(upload):
-            blob = upload.commit(Digest.of(content, algorithm))
-        assert content_of(reopen(), blob.key) == content
+        push_in_pieces(reopen, pieces, algorithm)
+
+    @pytest.mark.parametrize("reopen", [s3, s3_in_parts, REAL_S3], indirect=True)
+    @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=5)
+    @given(pieces=PIECES, algorithm=st.sampled_from(Algorithm))
+    def test_so_it_is_where_each_step_is_a_request(self, reopen: Reopen, pieces: Pieces, algorithm: Algorithm) -> None:
+        push_in_pieces(reopen, pieces, algorithm)
+
+
+def push_in_pieces(reopen: Reopen, pieces: Pieces, algorithm: Algorithm) -> None:
+    content = b"".join(piece for piece, _ in pieces)
+    upload_id = f"upload-{time.monotonic_ns()}"
+    store = reopen()
+    store.create_upload(upload_id)
+    upload, sent = store.open_upload(upload_id, algorithm), 0
+    for piece, then in pieces:
+        upload.write(memoryview(piece))
+        sent += len(piece)
+        if then != "same request":
+            upload.close()
+            store = reopen() if then == "restart" else store
+            upload = store.open_upload(upload_id, algorithm)
+        assert upload.offset == store.upload_offset(upload_id) == sent
+    with contextlib.closing(upload):
+        blob = upload.commit(Digest.of(content, algorithm))
+    assert content_of(reopen(), blob.key) == content
 
 
 class TestHolding:
@@ -335,7 +379,8 @@ class TestDiscarding:
     def test_an_upload_that_is_discarded_while_it_is_held_can_not_be_committed(self, store: BlobStore) -> None:
         with held(store, begun(store, "one", CONTENT)) as upload:
             store.discard_upload("one")
-            upload.write(memoryview(b"more"))
+            with contextlib.suppress(UploadUnknownError):
+                upload.write(memoryview(b"more"))
             with pytest.raises(UploadUnknownError):
                 upload.commit(Digest.of(CONTENT + b"more"))
         with pytest.raises(UploadUnknownError):
@@ -348,7 +393,8 @@ class TestDiscarding:
         with held(store, begun(store, "one", CONTENT)) as upload:
             if still_held:
                 store.discard_upload("one")
-            upload.write(memoryview(b"!"))
+            with contextlib.suppress(UploadUnknownError):
+                upload.write(memoryview(b"!"))
         store.discard_upload("one")
         with held(store, begun(store, "one", b"?" * (len(CONTENT) + 1))) as upload:
             with pytest.raises(DigestMismatchError):
