@@ -27,6 +27,11 @@ class Action(StrEnum):
     DELETE = "delete"
 
 
+_IN_ORDER = {
+    operation: tuple(tuple(sorted(actions)) for actions in alternatives) for operation, alternatives in REQUIRED.items()
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who makes a request, and what is known of the request that a policy may ask about.
@@ -84,10 +89,10 @@ async def permits(access: Access, caller: Caller, operation: Operation, resource
     What only a later alternative allows does not last: it may not be taken for what the first one would allow.
     """
     verdict = Verdict(allowed=False, lasting=True)
-    for place, actions in enumerate(REQUIRED[operation]):
-        verdict = await _all_of(access, caller, sorted(actions), resource, context)
+    for place, actions in enumerate(_IN_ORDER[operation]):
+        verdict = await _all_of(access, caller, actions, resource, context)
         if verdict.allowed:
-            return replace(verdict, lasting=verdict.lasting and place == 0)
+            return verdict if place == 0 else replace(verdict, lasting=False)
     return verdict
 
 
@@ -101,7 +106,7 @@ async def _all_of(
         lasting = lasting and verdict.lasting
         if not verdict.allowed:
             break
-    return replace(verdict, lasting=lasting)
+    return verdict if verdict.lasting == lasting else replace(verdict, lasting=lasting)
 
 
 class TokenTooSmall(Unauthorized):

@@ -63,6 +63,7 @@ class Parts:
     access_log: AccessLog | None
     observation: Observation
     certificates: Certificates | None
+    registry_api: RegistryAPI
 
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
@@ -105,6 +106,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         access_log=access_log,
         observation=Observation(tallies, access_log),
         certificates=build_certificates(settings),
+        registry_api=RegistryAPI(registry, security.admission),
     )
 
 
@@ -124,8 +126,7 @@ def create_app(parts: Parts) -> ASGIApp:
     )
     # A redirect to the path without its last slash would lead to whatever host the request names.
     rest.router.redirect_slashes = False
-    registry_api = RegistryAPI(parts.registry, parts.security.admission)
-    return ObservedApp(_Doors(registry_api, parts.aws, rest), parts.observation)
+    return ObservedApp(_Doors(parts.registry_api, parts.aws, rest), parts.observation)
 
 
 def routes_beside_registry(parts: Parts) -> list[Route]:

@@ -102,16 +102,15 @@ class AccessLog:
 
 
 class _Clock:
-    """The time as text, made once a millisecond at most."""
+    """The time as text; all but its milliseconds is made once a second."""
 
     def __init__(self) -> None:
-        self._millisecond = 0
+        self._second = 0
         self._text = ""
 
     def __call__(self) -> str:
-        millisecond = int(time() * 1000)
-        if millisecond != self._millisecond:
-            self._millisecond = millisecond
-            moment = datetime.fromtimestamp(millisecond / 1000, UTC)
-            self._text = f"{moment:%Y-%m-%dT%H:%M:%S}.{millisecond % 1000:03d}Z"
-        return self._text
+        second, millisecond = divmod(int(time() * 1000), 1000)
+        if second != self._second:
+            self._second = second
+            self._text = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+        return f"{self._text}.{millisecond:03d}Z"

@@ -25,12 +25,13 @@ class Observation(Observer):
         self._tallies = tallies
         self._log = log
 
-    def answered(self, request: SimpleRequest, status: int, sent: int, seconds: float) -> None:
+    def answered(self, request: SimpleRequest, label: str | None, status: int, sent: int, seconds: float) -> None:
         """See `Observer.answered`."""
         method = request.method.decode()
-        route = "manifest" if _MANIFEST in request.target else "blob"
-        self._tallies.request(method, route, status, seconds, sent)
-        self._tallies.repeated += 1
+        if label is None:
+            label = "manifest" if _MANIFEST in request.target else "blob"
+            self._tallies.repeated += 1
+        self._tallies.request(method, label, status, seconds, sent)
         if self._log is not None:
             client = request.client[0] if request.client else ""
             agent = request.fields.get(b"user-agent").decode("latin-1")

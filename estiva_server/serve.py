@@ -15,6 +15,7 @@ from auth.htpasswd import HtpasswdError
 from auth.sealing import SealBrokenError
 from estiva.errors import BodyTimeout, RegistryError, Unavailable
 from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
+from estiva_server.at_once import AtOnce
 from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
 from estiva_server.first_start import ADMIN, Welcome, first_start
@@ -133,6 +134,7 @@ def _connection_class(parts: Parts) -> type:
         parts.observation,
         parts.upload_threads,
         error_body=lambda status, reason: ("application/json", envelope(_CODES.get(status, "UNSUPPORTED"), reason)),
+        at_once=AtOnce(parts.registry_api.respond, parts.database.holding_version),
     )
 
 

@@ -13,8 +13,9 @@ It knows nothing of registries. What it offers an application beyond ASGI, each 
 
 from concurrent.futures import ThreadPoolExecutor
 
-from .answers import AnswerCache, FileBody, Remember
+from .answers import Answer, AnswerCache, FileBody, Remember, Reply
 from .connection import Connection
+from .door import AtOnce
 from .observing import Observer, Silence
 from .refusals import ErrorBody, plain_text
 from .settings import ConnectionSettings
@@ -22,12 +23,15 @@ from .shared import Shared
 from .simple import SimpleRequest
 
 __all__ = [
+    "Answer",
     "AnswerCache",
+    "AtOnce",
     "ConnectionSettings",
     "ErrorBody",
     "FileBody",
     "Observer",
     "Remember",
+    "Reply",
     "Silence",
     "SimpleRequest",
     "connection_class",
@@ -40,12 +44,14 @@ def connection_class(
     observer: Observer,
     executor: ThreadPoolExecutor,
     error_body: ErrorBody = plain_text,
+    at_once: AtOnce | None = None,
 ) -> type[Connection]:
     """The protocol class for `uvicorn.Config(http=...)` of one process.
 
     `executor` runs the pours of large bodies and nothing else; its owner shuts it down after the server has
-    ended. `error_body` makes the bodies of refusals that never reach the application. uvicorn's own
+    ended. `error_body` makes the bodies of refusals that never reach the application; `at_once` is asked first for the
+    answer to a simple GET or HEAD of a target that begins with the settings' `answer_prefix`. uvicorn's own
     timeout_keep_alive and limit_concurrency are not used.
     """
-    shared = Shared(settings, answers, observer, executor, error_body)
+    shared = Shared(settings, answers, observer, executor, error_body, at_once)
     return type("BoundConnection", (Connection,), {"shared": shared})

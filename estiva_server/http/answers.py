@@ -5,21 +5,21 @@ it again to any request for the same target with the same Authorization, for as 
 that nothing has changed.
 """
 
+import functools
 import http
 import math
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 EXTENSION = "estiva.answer"
 
 # Written anew for each response, or computed here from the body.
 _PER_RESPONSE = frozenset({b"content-length", b"transfer-encoding", b"date", b"connection", b"x-request-id"})
 _BODILESS = frozenset({204, 205, 206, 304})
-_FIELD_NAME = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FIELD_VALUE = re.compile(rb"[\t\x20-\x7e\x80-\xff]*")
+_FIELDS = re.compile(rb"(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*")
 _ENTRY_OVERHEAD = 600  # bytes of Python objects around an answer, about
 
 Headers = Iterable[tuple[bytes, bytes]]
@@ -80,6 +80,16 @@ class Answer:
         finally:
             os.close(file)
         return data if len(data) == self.length else None
+
+
+class Reply(NamedTuple):
+    """A response that an application gave at once."""
+
+    label: str
+    """What the observer knows such requests by."""
+    answer: Answer
+    lasting: bool
+    """Whether the answer may be given again, as long as its version is the current one."""
 
 
 class AnswerCache:
@@ -177,15 +187,19 @@ class Remembering:
 
 def _head(status: int, headers: Headers, length: int) -> bytes:
     """Status line and fields up to where the per-response ones follow."""
+    named = [(name.lower(), value) for name, value in headers]
+    lines = [b"%s: %s\r\n" % field for field in named if field[0] not in _PER_RESPONSE]
+    fields = b"".join(lines)
+    # As many ends of lines as lines: with the grammar, no field has smuggled in another.
+    if not _FIELDS.fullmatch(fields) or fields.count(b"\n") != len(lines):
+        raise ValueError("invalid header field")
+    return b"%s%scontent-length: %d\r\n" % (_status_line(status), fields, length)
+
+
+@functools.cache
+def _status_line(status: int) -> bytes:
     try:
         phrase = http.HTTPStatus(status).phrase.encode()
     except ValueError:
         phrase = b""
-    lines = [b"HTTP/1.1 %d %s\r\n" % (status, phrase)]
-    for name, value in headers:
-        if not _FIELD_NAME.fullmatch(name) or not _FIELD_VALUE.fullmatch(value):
-            raise ValueError("invalid header field")
-        if name.lower() not in _PER_RESPONSE:
-            lines.append(b"%s: %s\r\n" % (name.lower(), value))
-    lines.append(b"content-length: %d\r\n" % length)
-    return b"".join(lines)
+    return b"HTTP/1.1 %d %s\r\n" % (status, phrase)

@@ -1,27 +1,32 @@
-"""The answer door: gives a remembered answer to a simple request in the call that brought its bytes.
+"""The answer door: answers a simple request in the call that brought its bytes, by memory or by asking at once.
 
 Everything it is not sure of it leaves to the parser and the application, so it may be narrow but never wrong.
 """
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Literal, Protocol
 
 from uvicorn.server import ServerState
 
-from .answers import Answer, AnswerCache
+from .answers import Answer, AnswerCache, Reply
 from .observing import Observer
 from .settings import ConnectionSettings
 from .simple import FieldSections, RequestIds, SimpleRequest
 
 _VERSION = b" HTTP/1.1\r\n"
 
+AtOnce = Callable[[SimpleRequest], Reply | None]
+"""Asks the application for its answer here and now; None where that would have to wait, or is not for it to say."""
+
 
 class Visitor(Protocol):
     """What the door needs of a connection."""
 
     client: tuple[str, int] | None
+    scheme: Literal["http", "https"] | None
     server_state: ServerState
     offers_sendfile: bool
 
@@ -35,12 +40,25 @@ class Visitor(Protocol):
         """
 
 
-class Door:
-    """Answers what it can from an AnswerCache."""
+@dataclass(slots=True)
+class _Given:
+    """An answer about to be written."""
 
-    def __init__(self, settings: ConnectionSettings, answers: AnswerCache, observer: Observer) -> None:
+    request: SimpleRequest
+    answer: Answer
+    label: str | None
+    started: float
+
+
+class Door:
+    """Answers what it can from an AnswerCache, or with what the application says at once."""
+
+    def __init__(
+        self, settings: ConnectionSettings, answers: AnswerCache, observer: Observer, at_once: AtOnce | None = None
+    ) -> None:
         self._answers = answers
         self._observer = observer
+        self._at_once = at_once
         self._inline = settings.inline_file_bytes
         self._longest = settings.target_bytes
         self._get = b"GET " + settings.answer_prefix
@@ -51,7 +69,7 @@ class Door:
         self._tail = b""
 
     def answer(self, visitor: Visitor, data: bytes) -> bool:
-        """Answer `data` if it is exactly one simple request with a remembered, still valid answer."""
+        """Answer `data` if it is exactly one simple request whose answer is remembered, or can be had at once."""
         started = monotonic()
         if data.startswith(self._get):
             start = 4
@@ -67,13 +85,27 @@ class Door:
             return False
         target = data[start:end]
         answer = self._answers.get(target, fields.authorization, started)
-        if answer is None:
+        if answer is None and self._at_once is None:
             return False
-        request = SimpleRequest(data[: start - 1], target, fields, visitor.client, self._ids.next())
-        return self._give(visitor, request, answer, started)
+        request = SimpleRequest(data[: start - 1], target, fields, self._ids.next())
+        request.client = visitor.client
+        request.scheme = visitor.scheme or "http"
+        if answer is not None:
+            return self._give(visitor, _Given(request, answer, None, started))
+        given = self._ask(request, started)
+        return given is not None and self._give(visitor, given)
 
-    def _give(self, visitor: Visitor, request: SimpleRequest, answer: Answer, started: float) -> bool:
-        fields = request.fields
+    def _ask(self, request: SimpleRequest, started: float) -> _Given | None:
+        """What the application says at once, remembered where that may be."""
+        reply = self._at_once(request) if self._at_once is not None else None
+        if reply is None:
+            return None
+        if reply.lasting:
+            self._answers.put(request.target, request.fields.authorization, reply.answer)
+        return _Given(request, reply.answer, reply.label, started)
+
+    def _give(self, visitor: Visitor, given: _Given) -> bool:
+        request, answer = given.request, given.answer
         body = b""
         if request.method == b"GET":
             if not answer.file:
@@ -81,16 +113,17 @@ class Door:
             elif answer.length <= self._inline:
                 read = answer.read_file()
                 if read is None:
-                    self._answers.drop(request.target, fields.authorization)
+                    self._answers.drop(request.target, request.fields.authorization)
                     return False
                 body = read
             else:
-                return self._send(visitor, request, answer, started)
-        visitor.write_answer(self._response_head(visitor, request, answer), body, fields.close)
-        self._observer.answered(request, answer.status, len(body), monotonic() - started)
+                return self._send(visitor, given)
+        visitor.write_answer(self._response_head(visitor, request, answer), body, request.fields.close)
+        self._observer.answered(request, given.label, answer.status, len(body), monotonic() - given.started)
         return True
 
-    def _send(self, visitor: Visitor, request: SimpleRequest, answer: Answer, started: float) -> bool:
+    def _send(self, visitor: Visitor, given: _Given) -> bool:
+        request, answer = given.request, given.answer
         if not visitor.offers_sendfile:
             return False
         file = _open_whole(answer)
@@ -100,7 +133,7 @@ class Door:
         head = self._response_head(visitor, request, answer)
 
         def sent(count: int) -> None:
-            self._observer.answered(request, answer.status, count, monotonic() - started)
+            self._observer.answered(request, given.label, answer.status, count, monotonic() - given.started)
 
         try:
             visitor.send_answer(head, file, answer.length, request.fields.close, sent)

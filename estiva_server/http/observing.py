@@ -9,8 +9,11 @@ if TYPE_CHECKING:
 class Observer(Protocol):
     """Counts and logs what the connection answers by itself. Called on the event loop; must not raise."""
 
-    def answered(self, request: "SimpleRequest", status: int, sent: int, seconds: float) -> None:
-        """A remembered answer was given; `sent` counts its body bytes."""
+    def answered(self, request: "SimpleRequest", label: str | None, status: int, sent: int, seconds: float) -> None:
+        """An answer was given at once; `sent` counts its body bytes.
+
+        `label` is what the application calls such requests (`answers.Reply`), None for an answer given again.
+        """
 
     def refused(self, status: int, client: tuple[str, int] | None) -> None:
         """A connection or request was refused before the application saw it."""
@@ -19,7 +22,7 @@ class Observer(Protocol):
 class Silence:
     """An observer that keeps nothing."""
 
-    def answered(self, request: "SimpleRequest", status: int, sent: int, seconds: float) -> None:
+    def answered(self, request: "SimpleRequest", label: str | None, status: int, sent: int, seconds: float) -> None:
         """Keep nothing."""
 
     def refused(self, status: int, client: tuple[str, int] | None) -> None:

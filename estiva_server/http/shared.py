@@ -3,7 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 from .answers import AnswerCache
-from .door import Door
+from .door import AtOnce, Door
 from .observing import Observer
 from .population import Population
 from .pouring import Buffers
@@ -21,6 +21,7 @@ class Shared:
         observer: Observer,
         executor: ThreadPoolExecutor,
         error_body: ErrorBody,
+        at_once: AtOnce | None = None,
     ) -> None:
         self.settings = settings
         self.answers = answers
@@ -29,4 +30,4 @@ class Shared:
         self.error_body = error_body
         self.population = Population(settings)
         self.buffers = Buffers(settings.pour_buffer_bytes)
-        self.door = Door(settings, answers, observer)
+        self.door = Door(settings, answers, observer, at_once)

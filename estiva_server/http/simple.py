@@ -18,35 +18,35 @@ _LARGEST_SECTION = 8 * 1024
 class Fields:
     """The header fields of a simple request."""
 
-    __slots__ = ("authorization", "close", "section")
+    __slots__ = ("all", "authorization", "close")
 
-    def __init__(self, section: bytes, authorization: bytes, close: bool) -> None:
-        self.section = section
+    def __init__(self, fields: list[tuple[bytes, bytes]], authorization: bytes, close: bool) -> None:
+        self.all = fields
+        """Every field in its order, with a lower-case name: shared by all requests with these fields, so not to be
+        changed."""
         self.authorization = authorization
         self.close = close
 
     def get(self, name: bytes) -> bytes:
-        """The value of the first field of this (lower-case) name, or nothing; parsed when asked for."""
-        for line in self.section.split(b"\r\n"):
-            field, _, value = line.partition(b":")
-            if field.lower() == name:
-                return value.strip(b" \t")
+        """The value of the first field of this (lower-case) name, or nothing."""
+        for field, value in self.all:
+            if field == name:
+                return value
         return b""
 
 
 class SimpleRequest:
     """A request that was answered without the application."""
 
-    __slots__ = ("client", "fields", "id", "method", "target")
+    __slots__ = ("client", "fields", "id", "method", "scheme", "target")
 
-    def __init__(
-        self, method: bytes, target: bytes, fields: Fields, client: tuple[str, int] | None, request_id: bytes
-    ) -> None:
+    def __init__(self, method: bytes, target: bytes, fields: Fields, request_id: bytes) -> None:
         self.method = method
         self.target = target
         self.fields = fields
-        self.client = client
         self.id = request_id
+        self.client: tuple[str, int] | None = None
+        self.scheme = "http"
 
 
 class FieldSections:
@@ -80,6 +80,7 @@ def parse_simple(section: bytes) -> Fields | None:
     if not section.startswith(b"\r\n") or section.find(b"\r\n\r\n") != len(section) - 4:
         return None
     found: dict[bytes, bytes] = {}
+    every: list[tuple[bytes, bytes]] = []
     for line in section[2:-4].split(b"\r\n"):
         match = _FIELD.fullmatch(line)
         if match is None:
@@ -88,10 +89,11 @@ def parse_simple(section: bytes) -> Fields | None:
         if name in _NOT_SIMPLE or name.startswith(b"if-") or (name in _ONCE and name in found):
             return None
         found[name] = match[2].rstrip(b" \t")
+        every.append((name, found[name]))
     connection = found.get(b"connection", b"keep-alive").lower()
     if b"host" not in found or connection not in (b"keep-alive", b"close"):
         return None
-    return Fields(section, found.get(b"authorization", b""), connection == b"close")
+    return Fields(every, found.get(b"authorization", b""), connection == b"close")
 
 
 class RequestIds:

@@ -30,7 +30,7 @@ class FileResponse:
         status_code: int = 200,
         verify: Verify | None = None,
     ) -> None:
-        self._verify = verify
+        self.verify = verify
         self.status_code = status_code
         self.offset = offset
         self.length = length
@@ -46,7 +46,7 @@ class FileResponse:
             await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
             if scope["method"] == "HEAD" or self.length == 0:
                 await send({"type": "http.response.body", "body": b""})
-            elif self._verify is None and ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
+            elif self.verify is None and ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
                 await send({"type": ZERO_COPY, "file": self.file.fileno(), "offset": self.offset, "count": self.length})
             else:
                 await self._copy(send)
@@ -59,14 +59,14 @@ class FileResponse:
         while left:
             piece = await asyncio.to_thread(self.file.read, min(PIECE, left))
             if not piece:
-                if self._verify is not None:
-                    await self._verify(b"", True)
+                if self.verify is not None:
+                    await self.verify(b"", True)
                 # Too late for an error: the connection is dropped, and the client sees a body cut short.
                 raise ConnectionAbortedError("the blob's file ended before its recorded size")
             left -= len(piece)
-            if self._verify is not None:
+            if self.verify is not None:
                 # The last piece is held back until all of it is known to be right: wrong bytes never look complete.
-                await self._verify(piece, left == 0)
+                await self.verify(piece, left == 0)
             await send({"type": "http.response.body", "body": piece, "more_body": left > 0})
 
 

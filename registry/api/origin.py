@@ -1,7 +1,7 @@
 """What a request says of its own origin: address, scheme, host. Nothing of it is trusted further than it must be."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -38,8 +38,12 @@ class Origin:
             host.replace(re.escape("{account}"), "(?P<account>[0-9]{12})", 1) + "(?::[0-9]{1,5})?", re.IGNORECASE
         )
 
-    def context(self, scope: Scope) -> dict[str, tuple[str, ...]]:
-        """The condition keys that every request has, as policies name them."""
+    def context(self, scope: Scope) -> Mapping[str, tuple[str, ...]]:
+        """The condition keys that every request has, as policies name them; found out when first asked for."""
+        return _Context(self, scope)
+
+    def conditions(self, scope: Scope) -> dict[str, tuple[str, ...]]:
+        """The condition keys that this request has at this moment."""
         headers = Headers(scope=scope)
         address, trusted = self._address(scope, headers)
         scheme = _forwarded_scheme(scope, headers) if trusted else scope["scheme"]
@@ -95,6 +99,32 @@ class Origin:
 
     def _is_trusted(self, address: str) -> bool:
         return _is_address(address) and any(ip_address(address) in network for network in self.trusted_proxies)
+
+
+class _Context(Mapping[str, tuple[str, ...]]):
+    """A request's condition keys. Most requests are decided by what is remembered, and nobody asks for them."""
+
+    __slots__ = ("_known", "_origin", "_scope")
+
+    def __init__(self, origin: Origin, scope: Scope) -> None:
+        self._origin = origin
+        self._scope = scope
+        self._known: dict[str, tuple[str, ...]] | None = None
+
+    @property
+    def _all(self) -> dict[str, tuple[str, ...]]:
+        if self._known is None:
+            self._known = self._origin.conditions(self._scope)
+        return self._known
+
+    def __getitem__(self, key: str) -> tuple[str, ...]:
+        return self._all[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all)
+
+    def __len__(self) -> int:
+        return len(self._all)
 
 
 def _plain(address: str) -> str:

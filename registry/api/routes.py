@@ -89,14 +89,20 @@ class RegistryAPI:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request (ASGI)."""
+        response = await self.respond(scope, receive)
+        if response is not None:
+            await response(scope, receive, send)
+
+    async def respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | None:
+        """The response to one request, errors included; None where the client has left."""
         try:
             response = await self._respond(scope, receive)
         except ClientDisconnected:
-            return
+            return None
         except Exception as error:
             response = response_to(error)
         response.raw_headers.append(API_VERSION)
-        await response(scope, receive, send)
+        return response
 
     async def _respond(self, scope: Scope, receive: Receive) -> Response | FileResponse:
         route, path = _match(scope["raw_path"])

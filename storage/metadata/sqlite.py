@@ -9,7 +9,8 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -60,6 +61,7 @@ class SQLiteDatabase:
         self._writer = connect(path)
         self._writer_is_lost = False
         self._synchronous = True
+        self._held: int | None = None
         self._closing = False
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
@@ -84,8 +86,22 @@ class SQLiteDatabase:
 
     def version(self) -> int:
         """See `Database.version`: SQLite counts the commits of every other connection for us."""
+        if self._held is not None:
+            return self._held
         number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
         return number
+
+    @contextmanager
+    def holding_version(self) -> Iterator[None]:
+        """Look at the version once for all who ask for it in this block, which must wait for nothing.
+
+        What is committed meanwhile comes after all that the block reads the version for.
+        """
+        self._held = self.version()
+        try:
+            yield
+        finally:
+            self._held = None
 
     async def close(self) -> None:
         """See `Database.close`. Idempotent."""

@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from estiva_server.http import ConnectionSettings
+from estiva_server.http import AtOnce, ConnectionSettings
 
 from .served import App, Certificate, Served
 
@@ -38,9 +38,11 @@ def serve_for_module(request: pytest.FixtureRequest) -> Iterator[Serve]:
 def _serving(loop: str) -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
 
-        def start(app: App, certificate: Certificate | None = None, **settings: Any) -> Served:
+        def start(
+            app: App, certificate: Certificate | None = None, at_once: AtOnce | None = None, **settings: Any
+        ) -> Served:
             chosen = replace(ConnectionSettings(sweep_interval=0.05), **settings)
-            return stack.enter_context(Served(app, chosen, loop, certificate))
+            return stack.enter_context(Served(app, chosen, loop, certificate, at_once))
 
         yield start
 

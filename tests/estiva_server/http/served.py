@@ -15,7 +15,7 @@ from typing import Any, Self
 
 import uvicorn
 
-from estiva_server.http import AnswerCache, ConnectionSettings, SimpleRequest, connection_class
+from estiva_server.http import AnswerCache, AtOnce, ConnectionSettings, SimpleRequest, connection_class
 
 App = Callable[[Any, Any, Any], Awaitable[None]]
 
@@ -25,9 +25,11 @@ class Notes:
     """An observer that writes everything down."""
 
     answered_requests: list[tuple[SimpleRequest, int, int, float]] = field(default_factory=list)
+    labels: list[str | None] = field(default_factory=list)
     refusals: list[int] = field(default_factory=list)
 
-    def answered(self, request: SimpleRequest, status: int, sent: int, seconds: float) -> None:
+    def answered(self, request: SimpleRequest, label: str | None, status: int, sent: int, seconds: float) -> None:
+        self.labels.append(label)
         self.answered_requests.append((request, status, sent, seconds))
 
     def refused(self, status: int, client: tuple[str, int] | None) -> None:
@@ -54,7 +56,14 @@ class QuickServer(uvicorn.Server):
 class Served:
     """An application being served."""
 
-    def __init__(self, app: App, settings: ConnectionSettings, loop: str, certificate: Certificate | None) -> None:
+    def __init__(
+        self,
+        app: App,
+        settings: ConnectionSettings,
+        loop: str,
+        certificate: Certificate | None,
+        at_once: AtOnce | None = None,
+    ) -> None:
         self.version: int | None = 1
         self.notes = Notes()
         self.answers = AnswerCache(lambda: self.version)
@@ -65,7 +74,7 @@ class Served:
         self.server = QuickServer(
             uvicorn.Config(
                 app,
-                http=connection_class(settings, self.answers, self.notes, self._executor, _error_body),
+                http=connection_class(settings, self.answers, self.notes, self._executor, _error_body, at_once),
                 loop=loop,
                 lifespan="off",
                 ws="none",

@@ -261,3 +261,15 @@ def test_nothing_is_called_back_when_the_loop_that_asked_is_gone(database_file: 
     asyncio.run(database.close())
     with closing(sqlite3.connect(database_file)) as connection:
         assert connection.execute("SELECT name FROM repositories").fetchall() == [("late",)]
+
+
+async def test_the_version_is_held_for_a_block_and_looked_at_again_after_it(
+    database_file: Path, outsider: sqlite3.Connection
+) -> None:
+    database = SQLiteDatabase(database_file)
+    before = database.version()
+    with database.holding_version():
+        outsider.execute("INSERT INTO repositories (name, created_at) VALUES ('a', 0)")
+        assert database.version() == before
+    assert database.version() != before
+    await database.close()

@@ -1,0 +1,112 @@
+"""Asks the registry's API for an answer in the call that brought the request's bytes.
+
+With facts in SQLite and blobs on local disk nothing that a GET does has to be waited for, so the coroutine that
+answers it runs to its end when it is driven once: no task, no messages, no second look at the request. It is the same
+coroutine that answers every other request; where it does have to wait, it is dropped, and the request goes that way
+from its beginning. Kinds of requests that mostly wait are soon left alone.
+"""
+
+import asyncio
+import math
+import re
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AbstractContextManager
+from typing import Any
+
+from starlette.responses import Response
+from starlette.types import Receive, Scope
+
+from estiva_server.http import Answer, FileBody, Reply, SimpleRequest
+from registry.api.files import FileResponse
+from registry.api.repeating import EXTENSION
+
+Respond = Callable[[Scope, Receive], Coroutine[Any, Any, Response | FileResponse | None]]
+
+# Nothing in it is encoded or unusual: path and query are the target's own bytes.
+_TARGET = re.compile(rb"(/v2/[A-Za-z0-9._~:/-]+/(manifests|blobs|tags|referrers)/[A-Za-z0-9._~:-]+)(?:\?([!-~]*))?")
+_PATIENCE = 16
+_BODILESS = frozenset({204, 205, 206, 304})
+
+
+class AtOnce:
+    """What `estiva_server.http.AtOnce` asks for. One per process."""
+
+    def __init__(self, respond: Respond, holding_version: Callable[[], AbstractContextManager[None]]) -> None:
+        self._respond = respond
+        self._holding_version = holding_version
+        self._credit: dict[bytes, int] = {}
+        """Of each kind of request: how often more it may wait for something before it is no longer tried."""
+
+    def __call__(self, request: SimpleRequest) -> Reply | None:
+        """The answer, None where it is not to be had at once."""
+        match = _TARGET.fullmatch(request.target)
+        # A password may have to be checked, which takes a thread.
+        if match is None or self._credit.get(match[2]) == 0 or request.fields.authorization[:6].lower() == b"basic ":
+            return None
+        path, kind, query = match.groups(b"")
+        remembered: list[Answer] = []
+
+        def remember(version: int, status: int, headers: Any, body: Any, *, expires: float = math.inf) -> None:
+            remembered.append(Answer(version, status, headers, body, expires))
+
+        scope = _scope(request, path, query)
+        scope["extensions"] = {EXTENSION: remember}
+        response = self._driven(kind, self._respond(scope, _no_body))
+        if response is None:
+            return None
+        label = scope["state"]["route"]
+        if remembered:
+            _let_go(response)
+            return Reply(label, remembered[0], lasting=True)
+        answer = _answer(response)
+        return Reply(label, answer, lasting=False) if answer is not None else None
+
+    def _driven(
+        self, kind: bytes, answering: Coroutine[Any, Any, Response | FileResponse | None]
+    ) -> Response | FileResponse | None:
+        """The coroutine's result, if it comes to its end without waiting."""
+        with self._holding_version():
+            try:
+                awaited = answering.send(None)
+            except StopIteration as done:
+                self._credit[kind] = min(_PATIENCE, self._credit.get(kind, _PATIENCE) + 1)
+                response: Response | FileResponse | None = done.value
+                return response
+        self._credit[kind] = self._credit.get(kind, _PATIENCE) - 1
+        answering.close()
+        if isinstance(awaited, asyncio.Future):
+            awaited.cancel()
+        return None
+
+
+def _scope(request: SimpleRequest, path: bytes, query: bytes) -> Scope:
+    return {
+        "type": "http",
+        "method": request.method.decode(),
+        "scheme": request.scheme,
+        "path": path.decode(),
+        "raw_path": path,
+        "query_string": query,
+        "headers": request.fields.all,
+        "client": request.client,
+        "state": {},
+    }
+
+
+def _no_body() -> Awaitable[Any]:
+    raise RuntimeError("a simple request has no body to be received")
+
+
+def _answer(response: Response | FileResponse) -> Answer | None:
+    """The answer that this response is, where it is one that the connection can give."""
+    _let_go(response)
+    if response.status_code in _BODILESS or (isinstance(response, FileResponse) and response.verify is not None):
+        return None
+    body = FileBody(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
+    return Answer(0, response.status_code, response.raw_headers, body)
+
+
+def _let_go(response: Response | FileResponse) -> None:
+    """Close the file that the answer names: it is opened when the answer is given, again and again if need be."""
+    if isinstance(response, FileResponse):
+        response.file.close()
