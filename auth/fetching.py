@@ -1,4 +1,4 @@
-"""Fetching small JSON documents from servers that an operator has named, and from nowhere else.
+"""Fetching small JSON documents from servers that an operator has named, or telling them something; nowhere else.
 
 The name is resolved once and the connection goes to an address that was looked at, so no name can first look
 harmless and then lead inside. Redirects are not followed, and no proxy is asked.
@@ -11,9 +11,9 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 TIMEOUT = 5.0
@@ -22,6 +22,8 @@ LARGEST_DOCUMENT = 256 * 1024
 MOST_ADDRESSES = 4
 _NAT64 = IPv6Network("64:ff9b::/96")
 _PORTS = {"http": 80, "https": 443}
+
+T = TypeVar("T")
 
 Address = tuple[str, int]
 
@@ -49,9 +51,33 @@ def fetch_json(url: str, *, private: bool) -> Any:
     if not is_fetchable(url, private=private):
         raise FetchError("not an https URL" if not private else "not an http or https URL")
     try:
-        return json.loads(_get(urlsplit(url), private))
+        return json.loads(_exchange(urlsplit(url), private, _get))
     except (OSError, http.client.HTTPException, ValueError, RecursionError) as error:
-        raise FetchError(f"{type(error).__name__}: {str(error)[:200]}") from None
+        raise _failure(error) from None
+
+
+def post(url: str, content: bytes, headers: Mapping[str, str], *, private: bool) -> None:
+    """POST these bytes to that URL; return once the server has answered 2xx. Blocking: call it in a thread. FetchError.
+
+    The same limits as for `fetch_json`. Nothing of the answer but its status is read.
+    """
+    if not is_fetchable(url, private=private):
+        raise FetchError("not an https URL" if not private else "not an http or https URL")
+
+    def ask(connection: http.client.HTTPConnection, path: str, host: str) -> None:
+        connection.request("POST", path, content, {"Host": host, **headers})
+        with connection.getresponse() as response:
+            if not 200 <= response.status < 300:
+                raise FetchError(f"status {response.status}")
+
+    try:
+        _exchange(urlsplit(url), private, ask)
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _failure(error) from None
+
+
+def _failure(error: Exception) -> FetchError:
+    return FetchError(f"{type(error).__name__}: {str(error)[:200]}")
 
 
 def may_be_spoken_to(address: IPv4Address | IPv6Address, *, private: bool) -> bool:
@@ -69,7 +95,8 @@ def _meant(address: IPv6Address) -> IPv4Address | IPv6Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
-def _get(url: SplitResult, private: bool) -> bytes:
+def _exchange(url: SplitResult, private: bool, ask: Callable[[http.client.HTTPConnection, str, str], T]) -> T:
+    """What `ask` makes of a connection to that URL's server, a path and a Host header."""
     host = url.hostname or ""
     port = url.port or _PORTS[url.scheme]
     deadline = time.monotonic() + TIMEOUT
@@ -83,14 +110,13 @@ def _get(url: SplitResult, private: bool) -> bytes:
         opened.enter_context(_ended_at(deadline, connected))
         if isinstance(connected, ssl.SSLSocket):
             connected.do_handshake()
-        return _ask(connected, url)
+        connection = http.client.HTTPConnection(host, port)
+        connection.sock = connected
+        return ask(connection, (url.path or "/") + (f"?{url.query}" if url.query else ""), url.netloc)
 
 
-def _ask(connected: socket.socket, url: SplitResult) -> bytes:
-    connection = http.client.HTTPConnection(url.hostname or "", url.port or _PORTS[url.scheme])
-    connection.sock = connected
-    path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-    connection.request("GET", path, headers={"Host": url.netloc, "Accept": "application/json"})
+def _get(connection: http.client.HTTPConnection, path: str, host: str) -> bytes:
+    connection.request("GET", path, headers={"Host": host, "Accept": "application/json"})
     with connection.getresponse() as response:
         if response.status != http.client.OK:
             raise FetchError(f"status {response.status}")

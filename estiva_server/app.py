@@ -27,6 +27,8 @@ from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.observation import Observation, ObservedApp
 from estiva_server.security import Security, build_security
+from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
+from estiva_server.telling import LOOK_EVERY as COUNT_EVENTS_EVERY
 from registry import Registry
 from registry.api.faults import response_to
 from registry.api.repositories import RepositoriesAPI
@@ -58,6 +60,7 @@ class Parts:
     registry: Registry
     security: Security
     aws: Front
+    telling: Telling
     health: Health
     metrics: Metrics
     access_log: AccessLog | None
@@ -68,6 +71,7 @@ class Parts:
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
         await self.database.close()
+        self.telling.close()
         self.security.close()
         self.threads.shutdown()
         self.upload_threads.shutdown()
@@ -101,6 +105,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         registry=registry,
         security=security,
         aws=build_aws_front(settings, security, registry, threads),
+        telling=build_telling(settings, database, security, tallies),
         health=Health(database, blob_store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
@@ -136,7 +141,7 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         Route("/readyz", parts.health.ready),
         Route("/metrics", _metrics_page(parts.metrics)),
         *_token_api(parts.security).routes(),
-        *control_routes(parts.security, parts.database, parts.registry),
+        *control_routes(parts.security, parts.database, parts.registry, parts.telling.webhooks),
         *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
     ]
 
@@ -191,6 +196,8 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
         asyncio.create_task(repeat(SCRUB_EVERY, _scrub(parts))),
+        asyncio.create_task(repeat(DELIVER_EVERY, parts.telling.deliver)),
+        asyncio.create_task(repeat(COUNT_EVENTS_EVERY, parts.telling.delivering.look)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),

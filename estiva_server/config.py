@@ -61,6 +61,12 @@ class Settings(BaseSettings):
     private_issuers: bool = Field(
         False, description="Fetch keys of trusted issuers over plain HTTP and from private addresses too."
     )
+    private_webhooks: bool = Field(
+        False, description="Send events to webhooks over plain HTTP and to private addresses too."
+    )
+    event_expiry: float = Field(
+        259_200, gt=0, description="Seconds after which an event that a webhook won't take is given up, and then kept."
+    )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     gc_every: float = Field(3600, gt=0, description="Seconds between two garbage collections, about.")

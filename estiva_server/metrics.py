@@ -7,12 +7,15 @@ them all up: the others' numbers are at most that old.
 
 import json
 import os
+import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+
+from storage.metadata.events import Backlog
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
 PUBLISH_EVERY = 1.0
@@ -43,6 +46,30 @@ class Tally:
         self.sent += other.sent
 
 
+class EventTallies:
+    """Deliveries of events by what became of them, and what waits."""
+
+    def __init__(self) -> None:
+        self.results: dict[str, int] = {"delivered": 0, "failed": 0, "dead": 0}
+        self.waiting, self.waiting_since, self.given_up = 0, 0.0, 0
+
+    def delivery(self, result: str) -> None:
+        """Count a delivery that was `delivered`, `failed` or given up (`dead`)."""
+        self.results[result] += 1
+
+    def backlog(self, backlog: Backlog) -> None:
+        """What waits now, which all processes see alike."""
+        self.waiting, self.waiting_since, self.given_up = backlog.waiting, backlog.oldest or 0.0, backlog.dead
+
+    def merge(self, other: "EventTallies") -> None:
+        """Count everything that the other has counted; of what waits, what more of them has seen."""
+        for result, count in other.results.items():
+            self.results[result] += count
+        if other.waiting >= self.waiting:
+            self.waiting, self.waiting_since = other.waiting, other.waiting_since
+        self.given_up = max(self.given_up, other.given_up)
+
+
 class Tallies:
     """What one process has counted since it began."""
 
@@ -50,6 +77,7 @@ class Tallies:
         self.requests: dict[Key, Tally] = {}
         self.refused: dict[str, int] = {}
         self.repeated = 0
+        self.events = EventTallies()
 
     def request(self, method: str, route: str, status: int, seconds: float, sent: int) -> None:
         """Count a request that was answered."""
@@ -70,17 +98,20 @@ class Tallies:
         for status, count in other.refused.items():
             self.refused[status] = self.refused.get(status, 0) + count
         self.repeated += other.repeated
+        self.events.merge(other.events)
 
     def as_json(self) -> str:
         """Everything, for another process to read with `from_json`."""
         requests = [[*key, tally.buckets, tally.seconds, tally.sent] for key, tally in self.requests.items()]
-        return json.dumps({"requests": requests, "refused": self.refused, "repeated": self.repeated})
+        told = vars(self.events)
+        return json.dumps({"requests": requests, "refused": self.refused, "repeated": self.repeated, "events": told})
 
     @classmethod
     def from_json(cls, text: str) -> "Tallies":
         """What `as_json` wrote."""
         value, tallies = json.loads(text), cls()
         tallies.refused, tallies.repeated = value["refused"], value["repeated"]
+        vars(tallies.events).update(value["events"])
         for method, route, status, buckets, seconds, sent in value["requests"]:
             tally = tallies.requests[method, route, status] = Tally()
             tally.buckets, tally.seconds, tally.sent = buckets, seconds, sent
@@ -141,7 +172,20 @@ def _families(total: Tallies) -> Iterator[Metric]:
     repeated = CounterMetricFamily("estiva_http_repeated_answers", "Answers given again while nothing had changed.")
     repeated.add_metric([], total.repeated)
     up = GaugeMetricFamily("estiva_up", "1 while the registry runs.", value=1)
-    return iter((seconds, sent, refused, repeated, up))
+    return iter((seconds, sent, refused, repeated, *_events(total.events), up))
+
+
+def _events(total: EventTallies) -> Iterator[Metric]:
+    results = CounterMetricFamily(
+        "estiva_event_deliveries", "Attempts to tell a webhook of an event.", labels=["result"]
+    )
+    for result, count in sorted(total.results.items()):
+        results.add_metric([result], count)
+    yield results
+    yield GaugeMetricFamily("estiva_event_backlog", "Events that webhooks are still to be told.", value=total.waiting)
+    age = time.time() - total.waiting_since if total.waiting else 0.0
+    yield GaugeMetricFamily("estiva_event_backlog_seconds", "Age of the oldest of these.", value=max(age, 0.0))
+    yield GaugeMetricFamily("estiva_event_failures", "Events that were given up and are kept.", value=total.given_up)
 
 
 def _cumulative(buckets: list[int]) -> list[tuple[str, float]]:

@@ -10,12 +10,14 @@ from estiva_server.control.issuers import IssuersAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
+from estiva_server.control.webhooks import WebhooksAPI
 from estiva_server.security import Security
 from registry import Registry
+from registry.events.webhooks import Webhooks
 from storage.metadata.database import Database
 
 
-def control_routes(security: Security, database: Database, registry: Registry) -> list[Route]:
+def control_routes(security: Security, database: Database, registry: Registry, webhooks: Webhooks) -> list[Route]:
     """The routes, on these parts."""
     operating = Operating(security.admission, security.account)
     return [
@@ -26,5 +28,6 @@ def control_routes(security: Security, database: Database, registry: Registry) -
         *IssuersAPI(operating, security.issuers).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
         *ScrubbingAPI(operating, registry.scrubbing).routes(),
+        *WebhooksAPI(operating, webhooks).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

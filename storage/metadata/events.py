@@ -27,31 +27,41 @@ FROM webhooks WHERE webhooks.enabled AND webhooks.actions LIKE '%,' || :action |
 AND substr(:repository, 1, length(webhooks.prefix)) = webhooks.prefix
 """
 # The condition on time is there twice: PostgreSQL looks again at the outer one where another process was quicker.
-# An event waits for the earlier ones of its repository, but not for ever: see `patience`.
+# An event waits for the earlier ones of its repository, but not for ever: see `patience`. Only the first of those that
+# are due are looked at, as any number may wait behind one that fails.
 CLAIM = """
 UPDATE deliveries SET due_at = :now + :lease, attempts = attempts + 1
 WHERE id IN (
-SELECT due.id FROM deliveries AS due JOIN webhooks ON webhooks.id = due.webhook_id
-WHERE NOT due.dead AND due.due_at <= :now AND webhooks.enabled AND NOT EXISTS (
+SELECT due.id FROM (
+SELECT id, webhook_id, repository, due_at FROM deliveries WHERE dead = FALSE AND due_at <= :now
+ORDER BY due_at, id LIMIT 500
+) AS due WHERE NOT EXISTS (
 SELECT 1 FROM deliveries AS earlier
-WHERE earlier.webhook_id = due.webhook_id AND earlier.repository = due.repository AND NOT earlier.dead
-AND earlier.id < due.id AND earlier.attempts < :patience)
+WHERE earlier.webhook_id = due.webhook_id AND earlier.repository = due.repository AND earlier.id < due.id
+AND earlier.dead = FALSE AND earlier.attempts < :patience)
 ORDER BY due.due_at, due.id LIMIT :limit
-) AND due_at <= :now AND NOT dead
+) AND due_at <= :now AND dead = FALSE
 RETURNING id, webhook_id, event, action, repository, digest, tag, previous, actor, detail, occurred_at, attempts
 """
 SETTLE = "DELETE FROM deliveries WHERE id = :id"
 POSTPONE = "UPDATE deliveries SET due_at = :now + :delay, last_error = :error WHERE id = :id"
+POSTPONE_LATER = """
+UPDATE deliveries SET due_at = :now + :delay
+WHERE webhook_id = :webhook AND repository = :repository AND id > :id AND dead = FALSE AND due_at < :now + :delay
+"""
 BURY = "UPDATE deliveries SET dead = TRUE, due_at = :now, last_error = :error WHERE id = :id"
 REVIVE = """
 UPDATE deliveries SET dead = FALSE, due_at = :now, attempts = 0
-WHERE webhook_id = :webhook AND dead RETURNING id
+WHERE webhook_id = :webhook AND dead = TRUE RETURNING id
 """
-FORGET = "DELETE FROM deliveries WHERE dead AND due_at < :now - :age RETURNING id"
-WAITING = "SELECT dead, count(*), min(occurred_at) FROM deliveries GROUP BY dead"
+FORGET = "DELETE FROM deliveries WHERE dead = TRUE AND due_at < :now - :age RETURNING id"
+WAITING = """
+SELECT dead, count(*), min(occurred_at) FROM (SELECT dead, occurred_at FROM deliveries ORDER BY id LIMIT 100000) AS some
+GROUP BY dead
+"""
 DEAD = """
 SELECT id, event, action, repository, digest, tag, occurred_at, last_error FROM deliveries
-WHERE webhook_id = :webhook AND dead AND id > :last ORDER BY id LIMIT :limit
+WHERE webhook_id = :webhook AND dead = TRUE AND id > :last ORDER BY id LIMIT :limit
 """
 
 
@@ -111,7 +121,7 @@ def record(name: RepositoryName, events: Sequence[Event]) -> Work[None]:
             {
                 "event": str(uuid.uuid4()),
                 "action": event.action.value,
-                "repository": name.text,
+                "repository": name.key,
                 "digest": str(event.digest),
                 "tag": event.tag.text if event.tag else None,
                 "actor": event.actor.name,
@@ -120,6 +130,11 @@ def record(name: RepositoryName, events: Sequence[Event]) -> Work[None]:
             for event in events
         ],
     )
+
+
+def is_due() -> Work[bool]:
+    """Whether there is anything that `claim` might give."""
+    return bool((yield Statement("SELECT 1 FROM deliveries WHERE dead = FALSE AND due_at <= :now LIMIT 1")))
 
 
 def claim(limit: int, lease: float, patience: int) -> Work[list[Delivery]]:
@@ -136,9 +151,13 @@ def settle(delivered: Sequence[int]) -> Work[None]:
     yield Statement(SETTLE, many=[{"id": number} for number in delivered])
 
 
-def postpone(number: int, delay: float, error: str) -> Work[None]:
-    """Try again `delay` seconds from now."""
-    yield Statement(POSTPONE, {"id": number, "delay": delay, "error": error[:500]})
+def postpone(delivery: Delivery, delay: float, error: str, patience: int) -> Work[None]:
+    """Try again `delay` seconds from now, and until `patience` is at its end not to deliver later ones before."""
+    values = {"id": delivery.id, "delay": delay}
+    yield Statement(POSTPONE, {**values, "error": error[:500]})
+    if delivery.attempts < patience:
+        later = {"webhook": delivery.webhook_id, "repository": delivery.repository.key}
+        yield Statement(POSTPONE_LATER, {**values, **later})
 
 
 def bury(number: int, error: str) -> Work[None]:
@@ -157,7 +176,7 @@ def forget(age: float) -> Work[int]:
 
 
 def backlog() -> Work[Backlog]:
-    """What waits. It reads the whole table, which is empty while webhooks answer."""
+    """What waits, as far as 100,000 deliveries go."""
     rows = yield Statement(WAITING)
     counted = {bool(dead): (count, oldest) for dead, count, oldest in rows}
     waiting, oldest = counted.get(False, (0, None))
@@ -178,7 +197,7 @@ def _delivery(row: Row) -> Delivery:
         webhook,
         event,
         Action(action),
-        RepositoryName(repository),
+        RepositoryName.of_key(repository),
         digest,
         tag,
         previous if previous != digest else None,

@@ -40,7 +40,7 @@ def page(name: RepositoryName, last: str, limit: int) -> Work[list[str]]:
 
 def target(name: RepositoryName, tag: Tag) -> Work[Digest | None]:
     """The digest that the tag points at, None where there is no such tag."""
-    rows = yield Statement(TARGET, {"name": name.text, "tag": tag.text})
+    rows = yield Statement(TARGET, {"name": name.key, "tag": tag.text})
     return Digest.parse(rows[0][0]) if rows else None
 
 

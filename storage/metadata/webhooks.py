@@ -11,6 +11,8 @@ INSERT INTO webhooks (name, url, format, actions, prefix, sealed_secret, enabled
 VALUES (:name, :url, :format, :actions, :prefix, :sealed_secret, TRUE, :now)
 ON CONFLICT (name) DO NOTHING RETURNING id
 """
+NEVER = 1e10
+"""Seconds, far beyond anything."""
 SELECT = "SELECT id, name, url, format, actions, prefix, sealed_secret, enabled, created_at FROM webhooks"
 FIND = SELECT + " WHERE name = :name"
 BY_ID = SELECT + " WHERE id = :id"
@@ -67,6 +69,8 @@ def page(last: str, limit: int) -> Work[list[WebhookRecord]]:
 def set_enabled(number: int, *, enabled: bool) -> Work[None]:
     """Begin or stop to tell the webhook. What waited for it while it was told nothing waits on."""
     yield Statement("UPDATE webhooks SET enabled = :enabled WHERE id = :id", {"id": number, "enabled": enabled})
+    due = "UPDATE deliveries SET due_at = :now + :delay WHERE webhook_id = :id AND dead = FALSE"
+    yield Statement(due, {"id": number, "delay": 0.0 if enabled else NEVER})
 
 
 def set_secret(number: int, sealed_secret: bytes) -> Work[None]:

@@ -43,6 +43,8 @@ EVERY = {
     "htpasswd": "/etc/htpasswd",
     "htpasswd_policies": ["AdministratorAccess"],
     "private_issuers": True,
+    "private_webhooks": True,
+    "event_expiry": 3600.0,
     "tls_certificate": "/etc/tls/certificate.pem",
     "tls_key": "/etc/tls/key.pem",
 }

@@ -1,10 +1,12 @@
 import os
+import time
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from estiva_server.metrics import BOUNDS, Metrics, Tallies
+from storage.metadata.events import Backlog
 
 
 def samples(page: bytes) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -74,6 +76,8 @@ def test_a_page_before_the_first_request_is_a_page() -> None:
     assert samples(Metrics(Tallies()).page()) == {
         ("estiva_http_repeated_answers_total", ()): 0.0,
         ("estiva_up", ()): 1.0,
+        **{("estiva_event_deliveries_total", labels(result=name)): 0.0 for name in ("delivered", "failed", "dead")},
+        **{(f"estiva_event_{name}", ()): 0.0 for name in ("backlog", "backlog_seconds", "failures")},
     }
 
 
@@ -98,3 +102,19 @@ def test_whoever_is_asked_adds_up_what_all_have_published(tallies: Tallies, tmp_
 
 def test_a_worker_alone_publishes_nothing(tallies: Tallies) -> None:
     Metrics(tallies).publish()
+
+
+def test_deliveries_of_events_are_counted_and_what_waits_is_not_added_up() -> None:
+    mine, others = Tallies(), Tallies()
+    for result in ("delivered", "delivered", "failed", "dead"):
+        mine.events.delivery(result)
+    others.events.delivery("delivered")
+    mine.events.backlog(Backlog(3, time.time() - 60, 2))
+    others.events.backlog(Backlog(4, time.time() - 120, 2))
+    mine.merge(Tallies.from_json(others.as_json()))
+    seen = samples(Metrics(mine).page())
+    assert seen["estiva_event_deliveries_total", labels(result="delivered")] == 3
+    assert seen["estiva_event_deliveries_total", labels(result="failed")] == 1
+    assert seen["estiva_event_deliveries_total", labels(result="dead")] == 1
+    assert (seen["estiva_event_backlog", ()], seen["estiva_event_failures", ()]) == (4, 2)
+    assert seen["estiva_event_backlog_seconds", ()] == pytest.approx(120, abs=5)

@@ -192,3 +192,23 @@ def test_garbage_is_shown_collected_and_held(estiva: Estiva, registry: Secured) 
     assert "a hold is in force" in estiva.failed("gc", "run")
     estiva.done("gc", "hold", "0")
     assert estiva.json("gc", "run")["removed"] == 0
+
+
+def test_webhooks_are_created_shown_shut_and_removed(estiva: Estiva) -> None:
+    made = estiva.json("webhooks", "create", "ci", "https://ci.example/", "--format", "eventbridge", "--action", "PUSH")
+    assert made["secret"].startswith("whsec_")
+    assert "secret" not in estiva.json("webhooks", "show", "ci")
+    estiva.done("webhooks", "create", "all", "https://all.example/", "--prefix", "team/")
+    assert [line[:4] for line in estiva.done("webhooks", "ls").table()[1:]] == [
+        ["all", "https://all.example/", "cloudevents", "PUSH,"],
+        ["ci", "https://ci.example/", "eventbridge", "PUSH"],
+    ]
+    estiva.done("webhooks", "disable", "ci")
+    assert estiva.json("webhooks", "show", "ci")["enabled"] is False
+    estiva.done("webhooks", "enable", "ci")
+    assert estiva.json("webhooks", "renew", "ci")["secret"] != made["secret"]
+    assert estiva.json("webhooks", "failures", "ci", "--after", "3") == []
+    assert estiva.json("webhooks", "redeliver", "ci") == {"events": 0}
+    for name in ("ci", "all"):
+        estiva.done("webhooks", "rm", name)
+    assert estiva.failed("webhooks", "show", "ci").startswith("no such webhook")

@@ -73,6 +73,10 @@ def issuer(secured: Secured, name: str) -> None:
     secured.done("PUT", f"/issuers/{name}", TRUST)
 
 
+def webhook(secured: Secured, name: str) -> None:
+    secured.done("POST", "/webhooks", {"name": name, "url": "https://hooks.example/"})
+
+
 def repository(secured: Secured, name: str) -> None:
     secured.push(Content.of(f"a/{name}"))
     secured.public(f"a/{name}")
@@ -121,6 +125,16 @@ DOORS = [
     Door("GET", "/audit", 200),
     Door("HEAD", "/audit", 200),
     Door("POST", "/signing-keys", 204),
+    Door("GET", "/webhooks", 200),
+    Door("HEAD", "/webhooks", 200),
+    Door("POST", "/webhooks", 201, '{{"name":"{new}","url":"https://hooks.example/"}}'),
+    Door("GET", "/webhooks/{made}", 200, makes=webhook),
+    Door("HEAD", "/webhooks/{made}", 200, makes=webhook),
+    Door("PATCH", "/webhooks/{made}", 204, '{{"enabled":false}}', webhook),
+    Door("DELETE", "/webhooks/{made}", makes=webhook),
+    Door("GET", "/webhooks/{made}/failures", 200, makes=webhook),
+    Door("HEAD", "/webhooks/{made}/failures", 200, makes=webhook),
+    Door("POST", "/webhooks/{made}/failures", 200, makes=webhook),
     Door("GET", "/gc", 200),
     Door("HEAD", "/gc", 200),
     Door("POST", "/gc", 200),
@@ -151,7 +165,7 @@ def shape(path: str) -> str:
 
 def test_no_door_is_forgotten() -> None:
     security: Any = MagicMock()
-    routes = [*control_routes(security, security, security), *RepositoriesAPI(security, security).routes()]
+    routes = [*control_routes(security, security, security, security), *RepositoriesAPI(security, security).routes()]
     known = {
         (method, re.sub(r"\{[^}]*\}", "*", route.path.removeprefix("/api/v1")))
         for route in routes

@@ -109,8 +109,22 @@ async def test_what_fails_again_and_again_is_overtaken(database: SQLiteDatabase)
     for attempt in (1, 2):
         [delivery] = await claimed(database, patience=2)
         assert (delivery.tag, delivery.attempts) == ("1", attempt)
-        await database.write(lambda: events.postpone(1, 0 if attempt == 1 else 3600, "no"))  # noqa: B023
+        later = 0 if attempt == 1 else 3600
+        await database.write(lambda: events.postpone(delivery, later, "no", patience=2))  # noqa: B023
     assert shown(await claimed(database, patience=2)) == [("PUSH", "2")]
+
+
+async def test_what_waits_behind_a_failure_is_not_due_before_it(database: SQLiteDatabase) -> None:
+    await enter_webhook(database)
+    await tell(database, happened(tag="1"), happened(tag="2"))
+    await tell(database, happened(tag="3"), name=OTHER)
+    first, other = await claimed(database)
+    await database.write(lambda: events.settle([other.id]))
+    await database.write(lambda: events.postpone(first, 0.05, "no", patience=3))
+    assert not await database.read(events.is_due())
+    await asyncio.sleep(0.06)
+    assert await database.read(events.is_due())
+    assert shown(await claimed(database)) == [("PUSH", "1")]
 
 
 async def test_whoever_died_with_deliveries_loses_them_after_a_while(database: SQLiteDatabase) -> None:
