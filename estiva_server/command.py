@@ -1,10 +1,17 @@
-"""`estiva serve`: the command, its flags, and what it says."""
+"""`estiva serve`, `estiva backup` and `estiva restore`: the commands, their flags, and what they say."""
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from estiva_server.backup import Copied
+
+DEFAULT_DATA = Path("estiva-data")
 
 
 def serve(
@@ -28,3 +35,31 @@ def serve(
     except StartError as error:
         typer.echo(f"estiva: {error}", err=True)
         raise typer.Exit(1) from None
+
+
+Data = Annotated[Path, typer.Option(help="Directory of the data.", envvar="ESTIVA_DATA")]
+
+
+def backup(target: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
+    """Copy a data directory while it is in use: the database, then the blobs that the folder does not have yet."""
+    from estiva_server.backup import back_up
+
+    _report("backed up", lambda: back_up(data, target))
+
+
+def restore(source: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
+    """Make a data directory of a backup; nothing is collected as garbage in it for seven days."""
+    from estiva_server.backup import restore as put_back
+
+    _report("restored", lambda: put_back(source, data))
+
+
+def _report(done: str, work: "Callable[[], Copied]") -> None:
+    from estiva_server.backup import BackupError
+
+    try:
+        copied = work()
+    except BackupError as error:
+        typer.echo(f"estiva: {error}", err=True)
+        raise typer.Exit(1) from None
+    typer.echo(f"{done} {copied.blobs} blobs; {copied.copied} of them copied, {copied.copied_bytes} bytes")

@@ -1,0 +1,121 @@
+"""A copy of a data directory, taken while it is in use, and put back.
+
+The database first, then the blobs: a blob's bytes are there before a row names them, and stay in the trash after the
+last row has gone, so every blob that the copied database knows is found. Blobs never change, so a backup into a
+folder that holds an older one copies only what is new, and removes what the database no longer knows last.
+"""
+
+import contextlib
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from storage.durable import make_directory, sync_directory, sync_file
+from storage.metadata import snapshot
+
+DATABASE, MASTER_KEY, BLOBS = "estiva.db", "master.key", "blobs"
+HOLD_AFTER_RESTORE = 7 * 86400
+
+
+class BackupError(Exception):
+    """There is no backup, or nothing was put back; the text is one line that says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """What a backup, or putting one back, did."""
+
+    blobs: int
+    """Blobs in the copy."""
+    copied: int
+    """Those of them that were not there yet."""
+    copied_bytes: int
+
+
+def back_up(data: Path, target: Path) -> Copied:
+    """Copy the data directory's database, master key and blobs; durable when this returns. BackupError."""
+    if not (data / DATABASE).is_file():
+        raise BackupError(f"there is no {DATABASE} in {data}")
+    with _in_plain_words():
+        make_directory(target.absolute())
+        draft = target / f"{DATABASE}.new"
+        snapshot.copy_database(data / DATABASE, draft)
+        if (data / MASTER_KEY).is_file():
+            _copy_file(data / MASTER_KEY, target / MASTER_KEY)
+        copied = _copy_blobs(draft, data / BLOBS, target / BLOBS)
+        # Only now: until here the folder holds the older backup, whole.
+        draft.replace(target / DATABASE)
+        sync_directory(target)
+        _remove_unknown(target / DATABASE, target / BLOBS)
+    return copied
+
+
+def restore(source: Path, data: Path) -> Copied:
+    """Make a data directory of a backup; garbage collection holds still in it for seven days. BackupError.
+
+    The directory must not hold a database.
+    """
+    if not (source / DATABASE).is_file():
+        raise BackupError(f"there is no {DATABASE} in {source}")
+    if (data / DATABASE).exists():
+        raise BackupError(f"{data} holds a database already; move it away first")
+    with _in_plain_words():
+        make_directory(data.absolute())
+        draft = data / f"{DATABASE}.new"
+        snapshot.copy_database(source / DATABASE, draft)
+        snapshot.hold(draft, HOLD_AFTER_RESTORE)
+        if (source / MASTER_KEY).is_file():
+            _copy_file(source / MASTER_KEY, data / MASTER_KEY)
+        copied = _copy_blobs(draft, source / BLOBS, data / BLOBS)
+        draft.replace(data / DATABASE)
+        sync_directory(data)
+    return copied
+
+
+def _copy_blobs(database: Path, source: Path, target: Path) -> Copied:
+    blobs = copied = copied_bytes = 0
+    folders: set[Path] = set()
+    for key, size in snapshot.live_keys(database):
+        blobs += 1
+        copy = target / key
+        if copy.is_file() and copy.stat().st_size == size:
+            continue
+        if copy.parent not in folders:
+            make_directory(copy.parent.absolute())
+            folders.add(copy.parent)
+        try:
+            _copy_file(source / key, copy)
+        except FileNotFoundError:
+            raise BackupError(f"the bytes of a blob are gone: {key}; `estiva fsck` tells more") from None
+        copied += 1
+        copied_bytes += size
+    for folder in folders:
+        sync_directory(folder)
+    return Copied(blobs, copied, copied_bytes)
+
+
+def _remove_unknown(database: Path, blobs: Path) -> None:
+    known = {key for key, _ in snapshot.live_keys(database)}
+    for file in sorted(blobs.glob("*/*/*")):
+        if file.relative_to(blobs).as_posix() not in known:
+            file.unlink()
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy under another name first, so that what has the name is whole."""
+    draft = target.with_name(f"{target.name}.new")
+    shutil.copy2(source, draft)
+    sync_file(draft)
+    draft.replace(target)
+
+
+@contextlib.contextmanager
+def _in_plain_words() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise BackupError(f"the database cannot be copied: {error}") from error
+    except OSError as error:
+        raise BackupError(f"{error.filename or 'a file'}: {error.strerror}") from error

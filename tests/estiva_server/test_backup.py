@@ -1,0 +1,140 @@
+"""A backup taken while everybody pushes, put back: everything it knows is there."""
+
+import asyncio
+import os
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from estiva.digest import Digest
+from estiva_server.backup import BackupError, back_up, restore
+from registry import Registry
+from registry.collecting import Retention
+from storage.blobs.filesystem import FilesystemBlobStore
+from storage.metadata import collection
+from storage.metadata.sqlite import SQLiteDatabase
+from tests.fixtures.documents import image
+from tests.fixtures.facts import NAME
+from tests.fixtures.registry import push_blob, push_manifest, registry_on
+
+LAYERS = [os.urandom(5000) for _ in range(30)]
+
+
+@pytest.fixture
+def data(database_file: Path) -> Path:
+    return database_file.parent
+
+
+@pytest.fixture
+def registry(database: SQLiteDatabase, data: Path, threads: ThreadPoolExecutor) -> Registry:
+    return registry_on(database, FilesystemBlobStore(data), threads, Retention(grace=0, trash=3600))
+
+
+async def check(data: Path, threads: ThreadPoolExecutor) -> int:
+    """How many blobs the directory has; all are what they should be, both ways."""
+    database = SQLiteDatabase(data / "estiva.db")
+    try:
+        registry = registry_on(database, FilesystemBlobStore(data), threads)
+        await registry.scrubbing.begin(0)
+        read = await registry.scrubbing.run()
+        compared = await registry.scrubbing.compare()
+        assert (read.missing, read.corrupt, compared.missing, compared.corrupt) == (0, 0, 0, 0)
+        assert await database.read(collection.is_held())
+        return read.read
+    finally:
+        await database.close()
+
+
+async def test_what_is_put_back_is_sound_though_everybody_pushed_and_collected_meanwhile(
+    registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    pushing = True
+
+    async def push() -> None:
+        number = 0
+        while pushing:
+            number += 1
+            layer = b"layer %d" % number
+            for content in (layer, LAYERS[number % 30], b"{}"):
+                await push_blob(registry, content)
+            if number % 3:
+                await push_manifest(registry, image(b"{}", layer, LAYERS[number % 30]), f"t{number}")
+            await registry.collecting.run()
+
+    pusher = asyncio.create_task(push())
+    await asyncio.sleep(0.3)
+    first = await asyncio.to_thread(back_up, data, tmp_path / "backup")
+    await asyncio.sleep(0.3)
+    second = await asyncio.to_thread(back_up, data, tmp_path / "backup")
+    pushing = False
+    await asyncio.gather(pusher, return_exceptions=True)
+    assert first.copied == first.blobs > 0
+    assert 0 < second.copied < second.blobs
+    restored = restore(tmp_path / "backup", tmp_path / "again")
+    assert await check(tmp_path / "again", threads) == restored.blobs == second.blobs
+
+
+async def test_what_the_database_no_longer_knows_leaves_the_backup(
+    registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    await push_blob(registry, b"layer")
+    back_up(data, tmp_path / "backup")
+    await registry.collecting.run()
+    done = back_up(data, tmp_path / "backup")
+    assert (done.blobs, done.copied) == (0, 0)
+    assert list((tmp_path / "backup" / "blobs").glob("*/*/*")) == []
+
+
+async def test_a_backup_that_is_cut_off_leaves_the_older_one_whole(
+    registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await push_blob(registry, b"old")
+    back_up(data, tmp_path / "backup")
+    await push_blob(registry, b"new")
+    monkeypatch.setattr("shutil.copy2", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(BackupError, match="No space left"):
+        back_up(data, tmp_path / "backup")
+    monkeypatch.undo()
+    restore(tmp_path / "backup", tmp_path / "again")
+    assert await check(tmp_path / "again", threads) == 1
+
+
+async def test_a_blob_whose_bytes_are_gone_is_named(registry: Registry, data: Path, tmp_path: Path) -> None:
+    await push_blob(registry, b"layer")
+    (file,) = (data / "blobs").rglob(f"{Digest.of(b'layer').hex}.*")
+    file.unlink()
+    with pytest.raises(BackupError, match=Digest.of(b"layer").hex):
+        back_up(data, tmp_path / "backup")
+    assert not (tmp_path / "backup" / "estiva.db").exists()
+
+
+def test_nothing_is_overwritten_and_nothing_is_made_of_nothing(data: Path, tmp_path: Path) -> None:
+    with pytest.raises(BackupError, match="there is no"):
+        back_up(tmp_path / "nowhere", tmp_path / "backup")
+    with pytest.raises(BackupError, match="there is no"):
+        restore(tmp_path / "nowhere", tmp_path / "again")
+    back_up(data, tmp_path / "backup")
+    with pytest.raises(BackupError, match="holds a database already"):
+        restore(tmp_path / "backup", data)
+
+
+def test_the_copied_database_is_one_file(data: Path, tmp_path: Path) -> None:
+    back_up(data, tmp_path / "backup")
+    assert {path.name for path in (tmp_path / "backup").iterdir()} == {"estiva.db"}
+    with closing(sqlite3.connect(tmp_path / "backup" / "estiva.db")) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_repository_is_as_it_was(registry: Registry, data: Path, tmp_path: Path) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(b"{}"), "latest")
+    back_up(data, tmp_path / "backup")
+    restore(tmp_path / "backup", tmp_path / "again")
+    database = SQLiteDatabase(tmp_path / "again" / "estiva.db")
+    with ThreadPoolExecutor(2) as threads:
+        again = registry_on(database, FilesystemBlobStore(tmp_path / "again"), threads)
+        assert (await again.pulling.manifest(NAME, digest)).payload == image(b"{}")
+    await database.close()
