@@ -5,6 +5,7 @@ only when the database has been written to at all. Decisions that rest on the re
 the time) are made each time.
 """
 
+import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
@@ -32,6 +33,8 @@ MOST_REMEMBERED = 50_000
 # Not the claims of a job: two jobs of one name may differ in them.
 LASTING_KEYS = PRINCIPAL_KEYS | {"aws:requestedregion"}
 
+_REPOSITORY = re.compile(r"arn:aws:ecr:(?P<region>[^:]+):(?P<account>[0-9]{12}):repository/(?P<name>.+)")
+
 Key = tuple[Principal, str, str]
 K = TypeVar("K")
 V = TypeVar("V")
@@ -51,7 +54,6 @@ class Authority:
     ) -> None:
         self.account = account
         self.region = region
-        self._prefix = f"arn:aws:ecr:{region}:{account}:repository/"
         self.trusted: Mapping[str, tuple[str, ...]] = given
         """The policies, by name, of principals that are not stored: by what vouches for them."""
         self._given = given
@@ -66,7 +68,7 @@ class Authority:
 
     def repository_arn(self, name: RepositoryName) -> str:
         """See `Access.repository_arn`."""
-        return repository_arn(self.region, self.account, name)
+        return repository_arn(self.region, name.account or self.account, name)
 
     async def epoch(self) -> int:
         """The epoch of access; whatever was remembered of an earlier one has been forgotten."""
@@ -131,14 +133,23 @@ class Authority:
 
     async def _document_of(self, resource: str) -> Document | None:
         """The policy of the repository of that ARN, where it is one and has one."""
-        if not resource.startswith(self._prefix):
-            return None
         if resource in self._repository:
             return self._repository[resource]
-        text = await self._database.read(policies.of_repository(RepositoryName(resource.removeprefix(self._prefix))))
+        name = self._repository_of(resource)
+        if name is None:
+            return None
+        text = await self._database.read(policies.of_repository(name))
         document = parse_repository_policy(text) if text is not None else None
         _remember(self._repository, resource, document)
         return document
+
+    def _repository_of(self, resource: str) -> RepositoryName | None:
+        """The repository of that ARN; None where it is that of something else."""
+        match = _REPOSITORY.fullmatch(resource)
+        if match is None or match["region"] != self.region:
+            return None
+        account = match["account"]
+        return RepositoryName(match["name"], "" if account == self.account else account)
 
 
 def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:

@@ -15,6 +15,7 @@ from typing import Protocol
 
 from auth.htpasswd import Htpasswd
 from auth.identities import KEY_PURPOSE
+from auth.passes import USERNAME
 from auth.passwords import Decoy, is_slow, scheme, verify
 from auth.principals import Kind, Principal
 from auth.sealing import Seal, SealBrokenError
@@ -39,6 +40,14 @@ class JobTokens(Protocol):
         ...
 
 
+class PassTokens(Protocol):
+    """Recognises the passwords of those who sign in as `AWS`."""
+
+    async def principal(self, password: str) -> Principal | None:
+        """Whose password it is; None where it is not good, or its owner may not come in (any more)."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Remembered:
     principal: Principal
@@ -57,6 +66,7 @@ class Credentials:
         epoch: Callable[[], Awaitable[int]],
         htpasswd: Htpasswd | None = None,
         job_tokens: JobTokens | None = None,
+        passes: PassTokens | None = None,
     ) -> None:
         self._database = database
         self._seal = seal
@@ -64,6 +74,7 @@ class Credentials:
         self._epoch = epoch
         self._htpasswd = htpasswd
         self._job_tokens = job_tokens
+        self._passes = passes
         self._throttle = Throttle()
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
@@ -84,11 +95,11 @@ class Credentials:
         if principal is None:
             self._throttle.failed(address, name)
             raise Unauthorized("invalid username or password")
-        await self._remember(key, principal, epoch)
+        await self._remember(key, name, principal, epoch)
         return principal
 
-    async def _remember(self, key: bytes, principal: Principal, epoch: int) -> None:
-        if principal.trust is not None:
+    async def _remember(self, key: bytes, name: str, principal: Principal, epoch: int) -> None:
+        if principal.trust is not None or name == USERNAME:
             return  # the token or the file behind it has a life of its own
         until = time.time() + REMEMBERED_FOR
         if principal.id is not None:
@@ -100,6 +111,8 @@ class Credentials:
             self._remembered.popitem(last=False)
 
     async def _check(self, name: str, secret: str) -> Principal | None:
+        if name == USERNAME and self._passes is not None:
+            return await self._passes.principal(secret)
         if name.startswith(_KEY_PREFIXES):
             return await self._by_access_key(name, secret)
         if secret.count(".") == 2 and self._job_tokens is not None:

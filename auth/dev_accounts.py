@@ -3,6 +3,8 @@
 import re
 from typing import ClassVar
 
+from auth.principals import Kind, Principal
+
 _ACCOUNT = re.compile(r"[0-9]{12}")
 
 
@@ -12,6 +14,10 @@ class DevAccounts:
     SECRET: ClassVar[str] = "test"  # noqa: S105 - documented, for development on one machine
     TRUST: ClassVar[str] = "developer account"
     POLICIES: ClassVar[tuple[str, ...]] = ("AdministratorAccess",)
+
+    def principal(self, account: str) -> Principal:
+        """Who comes with that account's key."""
+        return Principal(Kind.USER, "root", trust=self.TRUST, account=account)
 
     def secret_of(self, key_id: str) -> str | None:
         """The secret of that access key; None where it is no account's."""

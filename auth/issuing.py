@@ -48,9 +48,13 @@ class TokenService:
         """The public keys that verify what is issued here (RFC 7517)."""
         return self._tokens.jwks()
 
-    async def issue(self, caller: Caller, wanted: Sequence[Scope]) -> Issued:
-        """A token for those of the wanted scopes that policy allows; it may be for none."""
-        granted = [scope for scope in [await self._granted(caller, scope) for scope in wanted] if scope.actions]
+    async def issue(self, caller: Caller, wanted: Sequence[Scope], account: str = "") -> Issued:
+        """A token for those of the wanted scopes that policy allows; it may be for none.
+
+        `account` says whose repositories are meant (see `RepositoryName.account`).
+        """
+        answers = [await self._granted(caller, scope, account) for scope in wanted]
+        granted = [scope for scope in answers if scope.actions]
         life = await self._life(caller.principal)
         token, issued_at = self._tokens.issue(caller.principal, granted, life)
         return Issued(token, issued_at, int(life), tuple(granted))
@@ -82,18 +86,18 @@ class TokenService:
         """Forget the refresh tokens that nobody can use any more."""
         await self._database.write(signing_keys.forget_expired_refresh_tokens, durable=False)
 
-    async def _granted(self, caller: Caller, wanted: Scope) -> Scope:
+    async def _granted(self, caller: Caller, wanted: Scope, account: str) -> Scope:
         if wanted.type == "registry" and wanted.name == "catalog":
             # The catalog shows only what its reader may pull, so asking for it needs no further right.
             return wanted if not caller.principal.is_anonymous else Scope(wanted.type, wanted.name, frozenset())
         granted: frozenset[str] = frozenset()
         if wanted.type == "repository":
-            granted = await self._granted_actions(caller, wanted)
+            granted = await self._granted_actions(caller, wanted, account)
         return Scope(wanted.type, wanted.name, granted)
 
-    async def _granted_actions(self, caller: Caller, wanted: Scope) -> frozenset[str]:
+    async def _granted_actions(self, caller: Caller, wanted: Scope, account: str) -> frozenset[str]:
         try:
-            name = RepositoryName.parse(wanted.name)
+            name = RepositoryName.parse(wanted.name).within(account)
         except NameInvalid:
             return frozenset()
         asks_all = EVERY_SCOPE_ACTION in wanted.actions

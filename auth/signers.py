@@ -102,8 +102,8 @@ class Signers:
 
     async def _known(self, key_id: str) -> Known:
         dev = self._dev_accounts.secret_of(key_id) if self._dev_accounts else None
-        if dev is not None:
-            return Known(Principal(Kind.USER, "root", trust=DevAccounts.TRUST, account=key_id), dev, None)
+        if self._dev_accounts and dev is not None:
+            return Known(self._dev_accounts.principal(key_id), dev, None)
         found = await self._database.read(owner_of(key_id))
         if found is None or found[0].disabled or not is_good(found[1]):
             raise SignatureError("UnrecognizedClientException", UNKNOWN_KEY)

@@ -123,6 +123,8 @@ class Tokens:
         }
         if principal.id is not None:
             claims["pid"] = principal.id
+        if principal.account:
+            claims["account"] = principal.account
         if principal.trust is not None:
             claims["trust"], claims["claims"] = principal.trust, dict(principal.claims)
         return jwt.encode(claims, self._signing.private, ALGORITHM, headers={"kid": self._signing.id}), now
@@ -176,7 +178,14 @@ def _token(claims: Mapping[str, Any]) -> Token:
     kind = Kind(claims["kind"])
     principal = ANONYMOUS
     if kind is not Kind.ANONYMOUS:
-        principal = Principal(kind, claims["sub"], claims.get("pid"), claims.get("trust"), claims.get("claims", {}))
+        principal = Principal(
+            kind,
+            claims["sub"],
+            claims.get("pid"),
+            claims.get("trust"),
+            claims.get("claims", {}),
+            claims.get("account", ""),
+        )
     access = tuple(
         Scope(entry["type"], entry["name"], frozenset(entry["actions"])) for entry in claims.get("access", [])
     )

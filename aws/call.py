@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from auth.access import Caller
 from auth.policy.actions import repository_arn
+from auth.sigv4 import Signature
 from aws.errors import AwsError
 from aws.paging import DEFAULT_SIZE, Asked
 from aws.parts import Parts
@@ -25,12 +26,22 @@ class Call:
     service: str
     operation: str
     input: Mapping[str, Any]
-    base_url: str
-    """Where the registry of that account is for this client, such as `http://127.0.0.1:5000`."""
-    region: str
-    """The region that the client signed for; names of resources have the server's own."""
+    signature: Signature
+    """Its region is the one that the client signed for; names of resources have the server's own."""
+    registry_url: Callable[[str], str]
+    """Where the registry of an account is for this client, such as `http://127.0.0.1:5000`."""
     account: str
     """The account whose registry is asked: `registryId`, else the caller's."""
+
+    @property
+    def base_url(self) -> str:
+        """Where the registry is that is asked."""
+        return self.registry_url(self.account)
+
+    @property
+    def key_id(self) -> str:
+        """The access key that signed."""
+        return self.signature.key_id
 
     @property
     def account_key(self) -> str:
@@ -88,10 +99,19 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[Answer]]
 Resources = Callable[[Call], list[str]]
+Context = Callable[[Call], Mapping[str, str]]
+
+
+def _nothing(call: Call) -> Mapping[str, str]:
+    return {}
 
 
 class Operation(NamedTuple):
-    """What does an operation, and the resources on which its action has to be allowed, each of them."""
+    """What does an operation, and the resources on which its action has to be allowed, each of them.
+
+    `context` adds condition keys that policies may ask of this operation, such as its tag.
+    """
 
     handler: Handler
     resources: Resources
+    context: Context = _nothing

@@ -9,13 +9,14 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from auth.access import Caller
-from auth.sigv4 import SignedRequest
+from auth.sigv4 import Signature, SignedRequest
 from aws import sts
 from aws.answers import body_of, dump
 from aws.call import Call, Operation
@@ -88,7 +89,7 @@ class Front:
 
     async def _json(self, request: _Request, receive: Receive, place: Place) -> Response:
         service, table, operation = self._target(request.value("x-amz-target"))
-        body, caller, region = await self._authenticated(request, receive, place, service.name, operation)
+        body, caller, signature = await self._authenticated(request, receive, place, service.name, operation)
         model = service.operations.get(operation)
         if model is None:
             raise AwsError("UnknownOperationException", f"{service.name} has no operation {operation[:64]}")
@@ -97,7 +98,10 @@ class Front:
             raise not_implemented(service.name, operation)
         parsed = await self._off_loop(body, parse_body, body)
         checked = {} if model.input_shape is None else await self._off_loop(body, check, model.input_shape, parsed)
-        answer = await self._run(known, self._call(request, service, operation, checked, caller, region))
+        asked_for = checked.get("registryId") or caller.principal.account or self._parts.account
+        where = partial(self._parts.origin.base_url, request.scope)
+        call = Call(self._parts, caller, service.name, operation, checked, signature, where, asked_for)
+        answer = await _run(known, call)
         return Response(body_of(model.output_shape, answer), media_type=JSON_TYPE)
 
     def _target(self, target: str) -> tuple[Service, Table, str]:
@@ -108,31 +112,13 @@ class Front:
 
     async def _authenticated(
         self, request: _Request, receive: Receive, place: Place, service: str, operation: str
-    ) -> tuple[bytes, Caller, str]:
-        """The body, who sent it, and for which region: a body is read only for a key that is known."""
+    ) -> tuple[bytes, Caller, Signature]:
+        """The body, who sent it, and the signature: a body is read only for a key that is known."""
         signer = await self._parts.signing.begin(request.signed, service)
         body = await _read(request, receive, place, LARGEST_BODIES.get(operation, LARGEST_BODY))
         digest = await self._off_loop(body, lambda: hashlib.sha256(body).hexdigest())
         context = self._parts.origin.context(request.scope)
-        return body, self._parts.signing.verify(request.signed, signer, digest, context), signer.signature.region
-
-    def _call(
-        self,
-        request: _Request,
-        service: Service,
-        operation: str,
-        checked: Mapping[str, Any],
-        caller: Caller,
-        region: str,
-    ) -> Call:
-        account = checked.get("registryId") or caller.principal.account or self._parts.account
-        base_url = self._parts.origin.base_url(request.scope, account)
-        return Call(self._parts, caller, service.name, operation, checked, base_url, region, account)
-
-    async def _run(self, operation: Operation, call: Call) -> Mapping[str, Any]:
-        for resource in operation.resources(call):
-            await call.require(f"{call.service}:{call.operation}", resource)
-        return await operation.handler(call)
+        return body, self._parts.signing.verify(request.signed, signer, digest, context), signer.signature
 
     async def _off_loop(self, body: bytes, function: Any, *arguments: Any) -> Any:
         """The function's result; where the body is long, from a thread."""
@@ -161,6 +147,13 @@ class Front:
         shapes = [service.errors[error.code] for service, _ in self._services.values() if error.code in service.errors]
         dumped: dict[str, Any] = dump(shapes[0], error.members)
         return dumped
+
+
+async def _run(operation: Operation, call: Call) -> Mapping[str, Any]:
+    context = operation.context(call)
+    for resource in operation.resources(call):
+        await call.require(f"{call.service}:{call.operation}", resource, **context)
+    return await operation.handler(call)
 
 
 def _signed_request(scope: Scope) -> SignedRequest:

@@ -4,9 +4,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from auth.access import Access
+from auth.passes import Passes
 from auth.policies import Policies
 from auth.sealing import Seal
 from auth.signers import Signing
+from aws.links import Links
 from aws.paging import Pages
 from registry import Registry
 from registry.api.origin import Origin
@@ -26,4 +28,6 @@ class Parts:
     origin: Origin
     seal: Seal
     pages: Pages
+    links: Links
+    passes: Passes
     threads: Executor

@@ -1,7 +1,9 @@
 """The resources on which policies decide: as AWS's own list of ECR's actions has them."""
 
 import re
+from collections.abc import Mapping
 
+from auth.access import IMAGE_TAG
 from auth.policy.actions import registry_arn
 from aws.call import Call
 from aws.errors import invalid_parameter
@@ -26,6 +28,12 @@ def registry(call: Call) -> list[str]:
 def repository(call: Call) -> list[str]:
     """The repository `repositoryName`."""
     return [call.arn(call.name())]
+
+
+def image_tag(call: Call) -> Mapping[str, str]:
+    """The tag that the request is about, where it is about one."""
+    tag = call.input.get("imageTag")
+    return {} if tag is None else {IMAGE_TAG: tag}
 
 
 def repositories(call: Call) -> list[str]:

@@ -16,6 +16,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from aws.front import Front
+from aws.links import Links
 from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
 from estiva_server.aws_front import build_aws_front
 from estiva_server.certificates import LOOK_EVERY, Certificates
@@ -36,9 +37,12 @@ from registry.api.routes import RegistryAPI
 from registry.api.token import TokenAPI
 from registry.collecting import Collecting, Retention
 from registry.deleting import Deleting
+from registry.images import Images
 from registry.listing import Listing
 from registry.pulling import Pulling
+from registry.pulls import Pulls
 from registry.pushing import Pushing
+from registry.repositories import Repositories
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 from storage.blobs.filesystem import FilesystemBlobStore
@@ -46,6 +50,7 @@ from storage.metadata.sqlite import SQLiteDatabase
 
 DATABASE_FILE = "estiva.db"
 KEYS_EVERY = 3600.0
+PULLS_EVERY = 10.0
 REFRESH_TOKENS_EVERY = 3600.0
 
 
@@ -61,6 +66,7 @@ class Parts:
     security: Security
     aws: Front
     telling: Telling
+    links: Links
     health: Health
     metrics: Metrics
     access_log: AccessLog | None
@@ -93,8 +99,12 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         listing=Listing(database),
         collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
         scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
+        repositories=Repositories(database),
+        images=Images(database),
+        pulls=Pulls(database),
     )
     security = build_security(settings, database)
+    links = Links(security.seal, registry.pulling)
     tallies = Tallies()
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
@@ -104,8 +114,9 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
         registry=registry,
         security=security,
-        aws=build_aws_front(settings, security, registry, threads),
         telling=build_telling(settings, database, security, tallies),
+        links=links,
+        aws=build_aws_front(settings, security, registry, links, threads),
         health=Health(database, blob_store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
@@ -140,6 +151,7 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         Route("/healthz", parts.health.alive),
         Route("/readyz", parts.health.ready),
         Route("/metrics", _metrics_page(parts.metrics)),
+        *parts.links.routes(),
         *_token_api(parts.security).routes(),
         *control_routes(parts.security, parts.database, parts.registry, parts.telling.webhooks),
         *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
@@ -190,6 +202,9 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     async def publish() -> None:
         parts.metrics.publish()
 
+    async def write_pulls() -> None:
+        await parts.registry.pulls.write()
+
     purge = UploadPurge(parts.registry.uploading, parts.settings.upload_expiry)
     await parts.security.keys.load()
     jobs = [
@@ -199,6 +214,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(DELIVER_EVERY, parts.telling.deliver)),
         asyncio.create_task(repeat(COUNT_EVENTS_EVERY, parts.telling.delivering.look)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
+        asyncio.create_task(repeat(PULLS_EVERY, write_pulls)),
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]

@@ -3,6 +3,7 @@
 from concurrent.futures import Executor
 
 from aws.front import Front
+from aws.links import Links
 from aws.models import load_service
 from aws.operations import ECR
 from aws.paging import Pages
@@ -12,7 +13,9 @@ from estiva_server.security import Security
 from registry import Registry
 
 
-def build_aws_front(settings: Settings, security: Security, registry: Registry, threads: Executor) -> Front:
+def build_aws_front(
+    settings: Settings, security: Security, registry: Registry, links: Links, threads: Executor
+) -> Front:
     """What answers `POST /`."""
     parts = Parts(
         account=settings.account,
@@ -24,6 +27,8 @@ def build_aws_front(settings: Settings, security: Security, registry: Registry, 
         origin=security.admission.origin,
         seal=security.seal,
         pages=Pages(security.seal),
+        links=links,
+        passes=security.passes,
         threads=threads,
     )
     return Front(parts, [(load_service("ecr"), ECR)])

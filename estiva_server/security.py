@@ -13,6 +13,8 @@ from auth.issuers import TrustedIssuers
 from auth.issuing import TokenService
 from auth.keys import SigningKeys
 from auth.opening import OpenAccess, OpenDoor
+from auth.pass_holders import PassHolders
+from auth.passes import Passes
 from auth.policies import Policies
 from auth.sealing import Seal, load_or_create_key
 from auth.signers import OpenSigners, Signers, Signing
@@ -40,6 +42,7 @@ class Security:
     keys: SigningKeys
     policies: Policies
     seal: Seal
+    passes: Passes
     signing: Signing
     threads: Threads
     issuer_threads: Threads
@@ -64,7 +67,9 @@ def build_security(settings: Settings, database: Database) -> Security:
     issuer_threads = Threads(4, name="issuer")
     issuers = TrustedIssuers(database, issuer_threads, private=settings.private_issuers)
     authority = Authority(database, keys, issuers, settings.account, settings.region, given)
-    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers)
+    passes = Passes(seal)
+    passwords = PassHolders(database, passes, dev_accounts)
+    credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers, passwords)
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies), settings.account, settings.region)
     signers = Signers(database, seal, authority.epoch, dev_accounts)
@@ -80,6 +85,7 @@ def build_security(settings: Settings, database: Database) -> Security:
         keys=keys,
         policies=Policies(database),
         seal=seal,
+        passes=passes,
         signing=OpenSigners(dev_accounts) if settings.open else signers,
         threads=threads,
         issuer_threads=issuer_threads,

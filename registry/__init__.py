@@ -4,9 +4,12 @@ from dataclasses import dataclass
 
 from registry.collecting import Collecting
 from registry.deleting import Deleting
+from registry.images import Images
 from registry.listing import Listing
 from registry.pulling import Pulling
+from registry.pulls import Pulls
 from registry.pushing import Pushing
+from registry.repositories import Repositories
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 
@@ -22,3 +25,6 @@ class Registry:
     listing: Listing
     collecting: Collecting
     scrubbing: Scrubbing
+    repositories: Repositories
+    images: Images
+    pulls: Pulls

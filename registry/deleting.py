@@ -12,6 +12,19 @@ from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import ConstraintError, Database, Work
 from storage.metadata.events import Action, Event
 
+Removed = tuple[Digest, list[Tag]]
+"""An image, and the tags of it that are gone."""
+
+
+class RepositoryNotEmpty(StillReferenced):
+    """The repository was to be deleted if it is empty, and has images."""
+
+    message = "the repository has images"
+
+
+class TagElsewhere(ManifestUnknown):
+    """The tag is there, and points at another digest than the one named with it."""
+
 
 class Deleting:
     """Takes things out, unless somebody uses them; leaves a line in the audit trail and tells who wants to know."""
@@ -33,6 +46,33 @@ class Deleting:
         if not deleted:
             raise ManifestUnknown(detail={"name": name.text, "reference": str(reference)})
 
+    async def image(
+        self, name: RepositoryName, digest: Digest | None, tag: Tag | None, actor: Actor = SERVER
+    ) -> Removed:
+        """As ECR deletes: with a tag, remove it, and the image with its last one; without, the image with all tags.
+
+        ManifestUnknown, TagElsewhere; StillReferenced while an index lists the image; ImageInUse.
+        """
+
+        def work() -> Work[Removed]:
+            found = digest if tag is None else (yield from tags.target(name, tag))
+            if found is None:
+                raise ManifestUnknown
+            if digest is not None and found != digest:
+                raise TagElsewhere
+            if tag is not None and (yield from tags.others(name, tag, found)):
+                yield from self._tag(name, tag, actor)
+                return found, [tag]
+            gone = yield from self._image(name, found, actor)
+            if gone is None:
+                raise ManifestUnknown
+            return found, gone
+
+        try:
+            return await self._database.write(work)
+        except ConstraintError:
+            raise StillReferenced from None
+
     async def blob(self, name: RepositoryName, digest: Digest) -> None:
         """Take the blob out of this repository. BlobUnknown; StillReferenced while a manifest needs it."""
         try:
@@ -43,10 +83,15 @@ class Deleting:
         if not deleted:
             raise BlobUnknown(detail={"digest": str(digest)})
 
-    async def repository(self, name: RepositoryName, actor: Actor = SERVER) -> None:
-        """Remove the repository and everything in it. NameUnknown, ImageInUse."""
+    async def repository(self, name: RepositoryName, actor: Actor = SERVER, *, if_empty: bool = False) -> None:
+        """Remove the repository and everything in it. NameUnknown, ImageInUse.
+
+        With `if_empty`, RepositoryNotEmpty where it has images.
+        """
 
         def work() -> Work[list[str] | None]:
+            if if_empty and (yield from manifests.any_in(name)):
+                raise RepositoryNotEmpty
             yield from require_unused(self._users, name, None)
             uploads = yield from repositories.delete(name)
             if uploads is not None:
@@ -66,19 +111,19 @@ class Deleting:
         yield from audit.record(actor, "DeleteTag", f"repository/{name}", tag=tag.text, digest=str(digest))
         return (yield from tags.delete(name, tag))
 
-    async def _manifest_by_digest(self, name: RepositoryName, digest: Digest, actor: Actor) -> bool:
-        def work() -> Work[bool]:
-            yield from require_unused(self._users, name, [digest])
-            gone = yield from manifests.delete_with_tags(name, digest)
-            if gone is None:
-                return False
+    def _image(self, name: RepositoryName, digest: Digest, actor: Actor) -> Work[list[Tag] | None]:
+        """Remove a manifest with its tags: which these were, None where it was not there."""
+        yield from require_unused(self._users, name, [digest])
+        gone = yield from manifests.delete_with_tags(name, digest)
+        if gone is not None:
             yield from events.record(name, deleted(actor, digest, gone))
             names = [tag.text for tag in gone]
             yield from audit.record(actor, "DeleteImage", f"repository/{name}", digest=str(digest), tags=names)
-            return True
+        return gone
 
+    async def _manifest_by_digest(self, name: RepositoryName, digest: Digest, actor: Actor) -> bool:
         try:
-            return await self._database.write(work)
+            return await self._database.write(lambda: self._image(name, digest, actor)) is not None
         except ConstraintError:
             listed_by = await self._database.read(manifests.parent(name, digest))
             raise StillReferenced(detail={"manifest": listed_by}) from None

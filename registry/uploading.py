@@ -38,6 +38,16 @@ class UploadKey:
     owner: str = ""
 
 
+class ShortPart(BlobUploadInvalid):
+    """A part of the upload is too short to be followed by another."""
+
+    message = "a part before the last is too short"
+
+
+async def _nothing(write: Callable[[memoryview], None]) -> int:
+    return 0
+
+
 class Uploading:
     """Takes blobs in."""
 
@@ -75,6 +85,20 @@ class Uploading:
             return upload.offset
         finally:
             await self._blocking(upload.close)
+
+    async def append_part(self, key: UploadKey, body: Body, start: int, short: bool) -> int:
+        """As `append`, and remember a part that is too short for any but the last."""
+        offset = await self.append(key, body, start)
+        if short:
+            await self._database.write(lambda: uploads.note_short_part(key.id, offset), durable=False)
+        return offset
+
+    async def finish_parts(self, key: UploadKey, digest: Digest) -> None:
+        """As `finish`, without a further byte. ShortPart where a part before the last was too short."""
+        ends_at = await self._database.read(uploads.short_part_end(key.id))
+        if ends_at is not None and ends_at < await self.offset(key):
+            raise ShortPart
+        await self.finish(key, digest, _nothing)
 
     async def finish(self, key: UploadKey, digest: Digest, body: Body, start: int | None = None) -> None:
         """Add the body's bytes, if any, and make the upload a blob of that digest; durable when this returns.

@@ -125,6 +125,12 @@ class Denied(RegistryError):
     code, status, message = "DENIED", 403, "requested access to the resource is denied"
 
 
+class TagImmutable(Denied):
+    """The tag is another manifest's, and the repository lets it not move."""
+
+    status, message = 400, "the tag is immutable"
+
+
 class Unsupported(RegistryError):
     """The operation is not one that this resource has."""
 

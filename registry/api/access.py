@@ -37,6 +37,10 @@ class Admission:
         """Who makes the request. Unauthorized, TooManyRequests."""
         return await self.doorkeeper.caller(authorization_of(scope), self.origin.context(scope))
 
+    def account_of(self, scope: Scope, caller: Caller) -> str:
+        """Whose registry the request is for, as `RepositoryName.account`: the host name's, else the caller's own."""
+        return account_of(self.origin, scope, caller)
+
     async def operator(self, scope: Scope) -> Caller:
         """Who makes a request to `/api/v1/`, where registry tokens count for nothing. Unauthorized."""
         caller = await self.caller(scope)
@@ -76,6 +80,14 @@ def asked_scope(name: RepositoryName, action: Action) -> str:
     """The token scope that a client should ask for to do that."""
     actions = "pull,push" if action is Action.PUSH else action.value
     return f"repository:{name}:{actions}"
+
+
+def account_of(origin: Origin, scope: Scope, caller: Caller) -> str:
+    """See `Admission.account_of`."""
+    named = origin.account_of_host(scope)
+    if named is None:
+        return caller.principal.account
+    return "" if named == origin.account else named
 
 
 def authorization_of(scope: Scope) -> str | None:

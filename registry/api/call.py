@@ -36,6 +36,8 @@ class Call:
     version: int | None = None
     """The database's version from before anything was looked up for this request."""
     name: RepositoryName | None = None
+    account: str = ""
+    """Whose registry the request is for (see `RepositoryName.account`)."""
     further_scopes: list[str] = field(default_factory=list)
     lasting: bool = True
     """Whether the same request of the same caller would be allowed again while no identity or policy changes."""

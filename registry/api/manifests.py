@@ -15,6 +15,8 @@ from registry.api.rights import PUT_MANIFEST
 
 MAX_MANIFEST = 4 * 1024 * 1024
 MAX_TAGS = 100
+NOTED_EVERY = 600.0
+"""Seconds that an answer may be given again without anybody noting that the image is pulled."""
 
 
 async def get(registry: Registry, call: Call) -> Response:
@@ -28,8 +30,10 @@ async def get(registry: Registry, call: Call) -> Response:
     }
     if unchanged_by(call, stored.digest):
         return unchanged(headers)
+    if call.method == "GET":
+        registry.pulls.note(call.repository, stored.digest)
     response = Response(stored.payload, headers=headers)
-    repeatable(call, response)
+    repeatable(call, response, at_most=NOTED_EVERY)
     return response
 
 

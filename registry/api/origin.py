@@ -73,6 +73,11 @@ class Origin:
             raise RequestInvalid("malformed Host")
         return f"{_forwarded_scheme(scope, headers)}://{host}"
 
+    @property
+    def tells_accounts_by_host(self) -> bool:
+        """Whether the host name of a request says whose registry is meant."""
+        return self._accounts_host is not None
+
     def account_of_host(self, scope: Scope) -> str | None:
         """The account whose registry the request's host name is; None where host names tell of none."""
         if self._accounts_host is None:

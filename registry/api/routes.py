@@ -117,6 +117,11 @@ class RegistryAPI:
             call.name = RepositoryName.parse(path["name"])
         try:
             call.caller = await self._admission.caller(scope)
+            call.account = self._admission.account_of(scope, call.caller)
+            # A connection repeats answers by target and Authorization, whatever the host name.
+            call.lasting = not self._admission.origin.tells_accounts_by_host
+            if call.name is not None and call.account:
+                call.name = call.name.within(call.account)
             if right is not None:
                 await call.require(right, **_tag_context(path))
             return await endpoint(self._registry, call)

@@ -39,7 +39,7 @@ async def _readable(registry: Registry, call: Call, last: str, size: int) -> Pag
     readable: list[str] = []
     more = size > 0
     while more and len(readable) <= size:
-        page = await registry.listing.repositories(last, max(size, CATALOG_PAGE))
+        page = await registry.listing.repositories(last, max(size, CATALOG_PAGE), call.account)
         readable += [entry for entry in page.entries if await _is_readable(call, entry)]
         more, last = page.more, page.entries[-1] if page.entries else last
         await asyncio.sleep(0)  # there may be any number that the caller may not read: others get their turn
@@ -48,4 +48,4 @@ async def _readable(registry: Registry, call: Call, last: str, size: int) -> Pag
 
 
 async def _is_readable(call: Call, name: str) -> bool:
-    return await call.admission.may_by_policy(call.caller, GET_MANIFEST, RepositoryName(name))
+    return await call.admission.may_by_policy(call.caller, GET_MANIFEST, RepositoryName(name, call.account))

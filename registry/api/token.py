@@ -15,7 +15,7 @@ from auth.gate import Gate
 from auth.issuing import Issued, TokenService
 from auth.scopes import parse_scopes
 from estiva.errors import RequestInvalid, Unauthorized
-from registry.api.access import authorization_of
+from registry.api.access import account_of, authorization_of
 from registry.api.origin import Origin
 
 LONGEST_FORM = 64 * 1024
@@ -50,7 +50,8 @@ class TokenAPI:
         if authorization is not None and not authorization.lower().startswith("basic "):
             raise Unauthorized("sign in with a username and a password")
         caller = await self._gate.caller(authorization, self._origin.context(request.scope))
-        issued = await self._service.issue(caller, parse_scopes(request.query_params.getlist("scope")))
+        account = account_of(self._origin, request.scope, caller)
+        issued = await self._service.issue(caller, parse_scopes(request.query_params.getlist("scope")), account)
         return JSONResponse(_document(issued), headers=NEVER_STORED)
 
     async def post(self, request: Request) -> Response:
@@ -58,7 +59,8 @@ class TokenAPI:
         form = await _form(request)
         self._require_service(form.get("service", []))
         caller = await self._by_grant(request, form)
-        issued = await self._service.issue(caller, parse_scopes(form.get("scope", [])))
+        account = account_of(self._origin, request.scope, caller)
+        issued = await self._service.issue(caller, parse_scopes(form.get("scope", [])), account)
         document = _document(issued) | {"scope": " ".join(str(scope) for scope in issued.access)}
         if "offline" in form.get("access_type", []) or "refresh_token" in form.get("grant_type", []):
             refresh_token = await self._service.refresh_token(caller.principal)

@@ -89,7 +89,9 @@ async def _readable_sources(registry: Registry, call: Call, digest: Digest) -> l
     """
     named = call.value("from")
     try:
-        candidates = [RepositoryName.parse(named)] if named else await registry.uploading.holders(digest)
+        candidates = (
+            [RepositoryName.parse(named).within(call.account)] if named else await _holders(registry, call, digest)
+        )
     except NameInvalid:
         return []  # what can't exist has no blobs: answered like any other repository that lacks it
     readable = [source for source in candidates if await call.may_read(source)]
@@ -98,6 +100,10 @@ async def _readable_sources(registry: Registry, call: Call, digest: Digest) -> l
         call.further_scopes.append(asked_scope(readable[0], Action.PULL))
         raise TokenTooSmall
     return granted
+
+
+async def _holders(registry: Registry, call: Call, digest: Digest) -> list[RepositoryName]:
+    return [name for name in await registry.uploading.holders(digest) if name.account == call.account]
 
 
 def _key(call: Call) -> UploadKey:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
-from estiva.errors import ManifestBlobUnknown
+from estiva.errors import ManifestBlobUnknown, TagImmutable
 from estiva.manifest import Manifest
 from estiva.mediatypes import OCI_INDEX
 from estiva.reference import Reference, RepositoryName, Tag
-from storage.metadata import collection, repositories, tags
+from storage.metadata import collection, images, repositories, tags
+from storage.metadata import mutability as tag_mutability
 from storage.metadata.database import Rows, Statement, Work
 
 BY_DIGEST = """
@@ -23,6 +24,9 @@ SELECT manifests.digest, manifests.media_type, manifests.payload FROM repositori
 JOIN tags ON tags.repository_id = repositories.id
 JOIN manifests ON manifests.repository_id = repositories.id AND manifests.digest = tags.digest
 WHERE repositories.name = :name AND tags.name = :reference
+"""
+ANY = """
+SELECT 1 FROM manifests WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) LIMIT 1
 """
 EXISTS = "SELECT 1 FROM manifests WHERE repository_id = :repository AND digest = :digest"
 INSERT = """
@@ -98,14 +102,32 @@ def find(name: RepositoryName, reference: Reference) -> Work[StoredManifest | No
 def put(name: RepositoryName, manifest: Manifest, stored: StoredManifest, new_tags: Sequence[Tag]) -> Work[None]:
     """Enter a manifest with everything it needs, and point the tags at it: all of it or nothing.
 
-    ManifestBlobUnknown when something it needs is not in the repository. Idempotent.
+    ManifestBlobUnknown when something it needs is not in the repository, TagImmutable for a tag that is another
+    manifest's and may not move. Idempotent.
     """
     repository = yield from repositories.ensure(name)
     key = {"repository": repository, "digest": str(stored.digest)}
     if not (yield Statement(EXISTS, key)):
         yield Statement(INSERT, {**key, **_columns(manifest, stored)})
         yield from _need(repository, str(stored.digest), manifest)
-    yield from tags.move(repository, new_tags, str(stored.digest))
+        yield from images.enter(repository, str(stored.digest))
+    yield from _tag(name, repository, new_tags, str(stored.digest))
+
+
+def _tag(name: RepositoryName, repository: int, new_tags: Sequence[Tag], digest: str) -> Work[None]:
+    """Point the tags at a manifest, as far as the repository lets them move. TagImmutable."""
+    if not new_tags:
+        return
+    mutability = yield from tag_mutability.read(repository)
+    fixed = [tag for tag in new_tags if mutability.fixes(tag)]
+    for tag in fixed:
+        if (yield from tags.claim(repository, tag, digest)) != digest:
+            raise TagImmutable(
+                f"The image tag '{tag}' already exists in the '{name}' repository and cannot be overwritten "
+                "because the tag is immutable.",
+                detail={"tag": tag.text},
+            )
+    yield from tags.move(repository, [tag for tag in new_tags if tag not in fixed], digest)
 
 
 def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
@@ -128,6 +150,11 @@ def delete_with_tags(name: RepositoryName, digest: Digest) -> Work[list[Tag] | N
     yield from collection.review_needs(repository, str(digest))
     yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
     return sorted((Tag(tag) for (tag,) in tagged), key=str)
+
+
+def any_in(name: RepositoryName) -> Work[bool]:
+    """Whether the repository has a manifest."""
+    return bool((yield Statement(ANY, {"name": name.key})))
 
 
 def parent(name: RepositoryName, digest: Digest) -> Work[str | None]:

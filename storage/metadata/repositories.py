@@ -1,7 +1,7 @@
 """Repositories: created by the first push, listed by name, deleted with everything in them."""
 
 from estiva.reference import RepositoryName
-from storage.metadata import access, collection
+from storage.metadata import access, accounts, collection
 from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
@@ -37,14 +37,8 @@ def ensure(name: RepositoryName) -> Work[int]:
 
 def page(last: str, limit: int, account: str = "") -> Work[list[str]]:
     """At most `limit` names of that account's registry after `last`, in byte order."""
-    rows = yield Statement(PAGE, {**_span(account, last), "limit": limit})
+    rows = yield Statement(PAGE, {**accounts.between(account, last), "limit": limit})
     return [RepositoryName.of_key(name).text for (name,) in rows]
-
-
-def _span(account: str, last: str = "") -> dict[str, str]:
-    """Between which keys (`last` and `end`, both left out) the account's repositories after `last` are."""
-    # No name has a character after `z`, so `~` ends all of them.
-    return {"last": RepositoryName(last, account).key, "end": RepositoryName("~", account).key}
 
 
 def delete(name: RepositoryName) -> Work[list[str] | None]:

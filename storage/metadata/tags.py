@@ -12,10 +12,18 @@ INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES (:repository, :
 ON CONFLICT (repository_id, name) DO UPDATE SET digest = excluded.digest, tagged_at = excluded.tagged_at
 WHERE tags.digest <> excluded.digest
 """
+CLAIM = """
+INSERT INTO tags (repository_id, name, digest, tagged_at) VALUES (:repository, :tag, :digest, :now)
+ON CONFLICT (repository_id, name) DO NOTHING
+"""
 PAGE = """
 SELECT tags.name FROM tags
 WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND tags.name > :last
 ORDER BY tags.name LIMIT :limit
+"""
+OTHERS = """
+SELECT 1 FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND digest = :digest
+AND name <> :tag LIMIT 1
 """
 TARGET = """
 SELECT digest FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND name = :tag
@@ -42,6 +50,21 @@ def target(name: RepositoryName, tag: Tag) -> Work[Digest | None]:
     """The digest that the tag points at, None where there is no such tag."""
     rows = yield Statement(TARGET, {"name": name.key, "tag": tag.text})
     return Digest.parse(rows[0][0]) if rows else None
+
+
+def claim(repository: int, tag: Tag, digest: str) -> Work[str]:
+    """Point a tag that may not move at a manifest, unless it is there already: where it points from now on."""
+    key = {"repository": repository, "tag": tag.text}
+    # The insertion waits for any other transaction that enters the same tag: one of them is first.
+    yield Statement(CLAIM, {**key, "digest": digest})
+    rows = yield Statement("SELECT digest FROM tags WHERE repository_id = :repository AND name = :tag", key)
+    held: str = rows[0][0]
+    return held
+
+
+def others(name: RepositoryName, tag: Tag, digest: Digest) -> Work[bool]:
+    """Whether another tag than this one points at that manifest."""
+    return bool((yield Statement(OTHERS, {"name": name.key, "tag": tag.text, "digest": str(digest)})))
 
 
 def delete(name: RepositoryName, tag: Tag) -> Work[bool]:

@@ -17,6 +17,9 @@ WHERE uploads.id = :id AND repositories.name = :name
 """
 
 
+NOTE_SHORT = "UPDATE uploads SET short_part_end = :offset WHERE id = :id AND short_part_end IS NULL"
+
+
 @dataclass(frozen=True, slots=True)
 class UploadRecord:
     """An unfinished upload, the algorithm its content is hashed with while it arrives, and who began it."""
@@ -38,6 +41,17 @@ def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
     """The upload, None where this repository has none of that id."""
     rows = yield Statement(FIND, {"id": upload_id, "name": name.key})
     return UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
+
+
+def note_short_part(upload_id: str, offset: int) -> Work[None]:
+    """Remember where the first part ends that is too short to be followed by another."""
+    yield Statement(NOTE_SHORT, {"id": upload_id, "offset": offset})
+
+
+def short_part_end(upload_id: str) -> Work[int | None]:
+    """Where the first such part of the upload ends; None where there is none."""
+    rows = yield Statement("SELECT short_part_end FROM uploads WHERE id = :id", {"id": upload_id})
+    return rows[0][0] if rows else None
 
 
 def forget(upload_id: str) -> Work[None]:

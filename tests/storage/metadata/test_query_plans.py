@@ -12,9 +12,11 @@ from estiva.digest import Algorithm, Digest
 from estiva.manifest import parse_manifest
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
-from storage.metadata import blobs, collection, manifests, repositories, tags, uploads
+from storage.metadata import blobs, collection, images, manifests, repositories, repository_settings, tags, uploads
 from storage.metadata.database import Statement, Work
+from storage.metadata.images import TagStatus
 from storage.metadata.manifests import StoredManifest
+from storage.metadata.mutability import Mode, TagMutability
 from storage.metadata.sqlite import connect
 from storage.metadata.uploads import UploadRecord
 from tests.fixtures.documents import described, image, index
@@ -54,6 +56,29 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "manifests.referrer_lengths": lambda: manifests.referrer_lengths(NAME, Digest.of(IMAGE), None, "sha256:", 10),
     "manifests.listed": lambda: manifests.listed(NAME, Tag("latest"), None, "sha256:", 10),
     "manifests.listed_lengths": lambda: manifests.listed_lengths(NAME, Tag("latest"), "application/x", "", 10),
+    "manifests.any_in": lambda: manifests.any_in(NAME),
+    "repository_settings.find": lambda: repository_settings.find(NAME),
+    "repository_settings.page": lambda: repository_settings.page("a", 10, ""),
+    "repository_settings.set_scan_on_push": lambda: repository_settings.set_scan_on_push(1, True),
+    "repository_settings.set_encryption": lambda: repository_settings.set_encryption(1, "AES256"),
+    "repository_settings.set_mutability": lambda: repository_settings.set_mutability(1, TagMutability(Mode.MUTABLE)),
+    "repository_settings.put_tags": lambda: repository_settings.put_tags(1, {"a": "b"}),
+    "repository_settings.tags": lambda: repository_settings.tags(1),
+    "repository_settings.delete_tags": lambda: repository_settings.delete_tags(1, ["a"]),
+    "images.enter": lambda: images.enter(1, "sha256:none"),
+    "images.page": lambda: images.page(2, "", 10),
+    "images.page, tagged": lambda: images.page(2, "", 10, TagStatus.TAGGED),
+    "images.page, untagged": lambda: images.page(2, "", 10, TagStatus.UNTAGGED),
+    "images.find": lambda: images.find(2, str(Digest.of(IMAGE))),
+    "images.digest_of": lambda: images.digest_of(2, "latest"),
+    "images.listed": lambda: images.listed(2, ("", ""), 10),
+    "images.listed, tagged": lambda: images.listed(2, ("", ""), 10, TagStatus.TAGGED),
+    "images.listed, untagged": lambda: images.listed(2, ("", ""), 10, TagStatus.UNTAGGED),
+    "images.pulled": lambda: images.pulled({(NAME.key, str(Digest.of(IMAGE))): 1.0}),
+    "tags.claim": lambda: tags.claim(2, Tag("fixed"), str(Digest.of(IMAGE))),
+    "tags.others": lambda: tags.others(NAME, Tag("fixed"), Digest.of(IMAGE)),
+    "uploads.note_short_part": lambda: uploads.note_short_part("upload", 7),
+    "uploads.short_part_end": lambda: uploads.short_part_end("upload"),
     "blobs.user": lambda: blobs.user(NAME, DIGEST),
     "tags.page": lambda: tags.page(NAME, "a", 10),
     "tags.move": lambda: tags.move(1, [], str(Digest.of(IMAGE))),
@@ -110,7 +135,7 @@ def test_no_statement_of_any_work_reads_a_table_through(connection: sqlite3.Conn
 def test_no_public_work_is_missing_from_the_list() -> None:
     public = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (repositories, blobs, manifests, tags, uploads)
+        for module in (repositories, repository_settings, blobs, images, manifests, tags, uploads)
         for name, value in vars(module).items()
         if callable(value)
         and getattr(value, "__module__", "") == module.__name__
