@@ -38,10 +38,14 @@ ORDER BY digest, name
 TAGS_OF = "SELECT name FROM tags WHERE repository_id = :repository AND digest = :digest ORDER BY name"
 LISTED = """
 SELECT manifests.digest, tags.name FROM manifests
-{join} tags ON tags.repository_id = manifests.repository_id AND tags.digest = manifests.digest
+LEFT JOIN tags ON tags.repository_id = manifests.repository_id AND tags.digest = manifests.digest
 WHERE manifests.repository_id = :repository AND manifests.digest >= :digest
 AND (manifests.digest > :digest OR tags.name > :tag) {condition}
 ORDER BY manifests.digest, tags.name LIMIT :limit
+"""
+LISTED_TAGS = """
+SELECT digest, name FROM tags WHERE repository_id = :repository AND digest >= :digest
+AND (digest > :digest OR name > :tag) ORDER BY digest, name LIMIT :limit
 """
 PULLED = """
 UPDATE images SET pulled_at = :at
@@ -66,9 +70,9 @@ PAGES = {
     + f" AND manifests.digest > :last AND NOT EXISTS {HAS_TAG} ORDER BY manifests.digest LIMIT :limit",
 }
 LISTS = {
-    TagStatus.ANY: LISTED.format(join="LEFT JOIN", condition=""),
-    TagStatus.TAGGED: LISTED.format(join="JOIN", condition=""),
-    TagStatus.UNTAGGED: LISTED.format(join="LEFT JOIN", condition="AND tags.name IS NULL"),
+    TagStatus.ANY: LISTED.format(condition=""),
+    TagStatus.TAGGED: LISTED_TAGS,
+    TagStatus.UNTAGGED: LISTED.format(condition="AND tags.name IS NULL"),
 }
 
 
