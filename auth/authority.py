@@ -8,6 +8,7 @@ the time) are made each time.
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from auth.access import Caller, Verdict
@@ -18,6 +19,7 @@ from auth.policy import (
     PolicyRequest,
     evaluate,
     parse_identity_policy,
+    parse_registry_policy,
     parse_repository_policy,
 )
 from auth.policy.actions import repository_arn
@@ -25,7 +27,7 @@ from auth.policy.keys import PRINCIPAL_KEYS
 from auth.policy.managed import MANAGED_POLICIES
 from auth.principals import Principal
 from estiva.reference import RepositoryName
-from storage.metadata import access, policies
+from storage.metadata import access, policies, registry_settings
 from storage.metadata.database import Database
 
 MOST_REMEMBERED = 50_000
@@ -65,6 +67,7 @@ class Authority:
         self._verdicts: OrderedDict[Key, Verdict] = OrderedDict()
         self._identity: OrderedDict[Principal, tuple[Document, ...]] = OrderedDict()
         self._repository: OrderedDict[str, Document | None] = OrderedDict()
+        self._registry: dict[str, Document | None] = {}
 
     def repository_arn(self, name: RepositoryName) -> str:
         """See `Access.repository_arn`."""
@@ -96,6 +99,7 @@ class Authority:
         self._verdicts.clear()
         self._identity.clear()
         self._repository.clear()
+        self._registry.clear()
         await self._keys.load()
         self.trusted = {**self._given, **(await self._issuers.policies())}
         self._epoch = epoch
@@ -139,9 +143,17 @@ class Authority:
         if name is None:
             return None
         text = await self._database.read(policies.of_repository(name))
-        document = parse_repository_policy(text) if text is not None else None
+        own = parse_repository_policy(text) if text is not None else None
+        document = _together(own, await self._registry_document(name.account))
         _remember(self._repository, resource, document)
         return document
+
+    async def _registry_document(self, account: str) -> Document | None:
+        """The policy of that account's registry, where it has one: it counts for each of its repositories."""
+        if account not in self._registry:
+            text = await self._database.read(registry_settings.find(account, registry_settings.POLICY))
+            self._registry[account] = parse_registry_policy(text) if text is not None else None
+        return self._registry[account]
 
     def _repository_of(self, resource: str) -> RepositoryName | None:
         """The repository of that ARN; None where it is that of something else."""
@@ -150,6 +162,13 @@ class Authority:
             return None
         account = match["account"]
         return RepositoryName(match["name"], "" if account == self.account else account)
+
+
+def _together(repository: Document | None, registry: Document | None) -> Document | None:
+    """What both say: each allows what it allows, and denies what it denies."""
+    if repository is None or registry is None:
+        return repository or registry
+    return replace(repository, statements=repository.statements + registry.statements)
 
 
 def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:

@@ -23,9 +23,10 @@ from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
-from estiva_server.jobs import PURGE_EVERY, SCRUB_EVERY, Collection, Scrub, UploadPurge, repeat
+from estiva_server.jobs import PURGE_EVERY, QUEUE_EVERY, SCRUB_EVERY, Collection, Scrub, UploadPurge, repeat
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
+from estiva_server.mirroring import build_cache
 from estiva_server.observation import Observation, ObservedApp
 from estiva_server.security import Security, build_security
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
@@ -36,9 +37,12 @@ from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import RegistryAPI
 from registry.api.token import TokenAPI
 from registry.collecting import Collecting, Retention
+from registry.creating import Creating
 from registry.deleting import Deleting
 from registry.images import Images
 from registry.listing import Listing
+from registry.mirroring.importing import import_worker
+from registry.mirroring.keeping import nothing_else
 from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
@@ -76,6 +80,7 @@ class Parts:
 
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
+        await self.registry.cache.close()
         await self.database.close()
         self.telling.close()
         self.security.close()
@@ -90,22 +95,10 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     database = SQLiteDatabase(settings.data / DATABASE_FILE)
     blob_store = FilesystemBlobStore(settings.data)
     threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
-    uploading = Uploading(database, blob_store, threads)
-    registry = Registry(
-        pulling=Pulling(database, blob_store, settings.gc_grace),
-        pushing=Pushing(database, threads),
-        uploading=uploading,
-        deleting=Deleting(database, uploading),
-        listing=Listing(database),
-        collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
-        scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
-        repositories=Repositories(database),
-        images=Images(database),
-        pulls=Pulls(database),
-    )
     security = build_security(settings, database)
-    links = Links(security.seal, registry.pulling)
     tallies = Tallies()
+    registry = build_registry(settings, database, blob_store, threads, security, tallies)
+    links = Links(security.seal, registry.pulling)
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
         settings=settings,
@@ -123,6 +116,34 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         observation=Observation(tallies, access_log),
         certificates=build_certificates(settings),
         registry_api=RegistryAPI(registry, security.admission),
+    )
+
+
+def build_registry(
+    settings: Settings,
+    database: SQLiteDatabase,
+    blob_store: FilesystemBlobStore,
+    threads: ThreadPoolExecutor,
+    security: Security,
+    tallies: Tallies,
+) -> Registry:
+    """The domain on these parts."""
+    pulling = Pulling(database, blob_store, settings.gc_grace)
+    uploading = Uploading(database, blob_store, threads)
+    creating = Creating(database, settings.create_on_push)
+    return Registry(
+        pulling=pulling,
+        pushing=Pushing(database, threads),
+        uploading=uploading,
+        deleting=Deleting(database, uploading),
+        listing=Listing(database),
+        collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
+        scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
+        repositories=Repositories(database),
+        images=Images(database),
+        pulls=Pulls(database),
+        creating=creating,
+        cache=build_cache(settings, database, security, (pulling, uploading, creating), threads, nothing_else, tallies),
     )
 
 
@@ -218,6 +239,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]
+    jobs.append(asyncio.create_task(repeat(QUEUE_EVERY, import_worker(parts.database, parts.registry.cache))))
     if parts.certificates is not None:
         jobs.append(asyncio.create_task(repeat(LOOK_EVERY, parts.certificates.renew)))
     try:

@@ -17,10 +17,12 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope
 
 from estiva_server.http import Answer, FileBody, Reply, SimpleRequest
+from registry.api.arriving import ArrivingResponse
 from registry.api.files import FileResponse
 from registry.api.repeating import EXTENSION
 
-Respond = Callable[[Scope, Receive], Coroutine[Any, Any, Response | FileResponse | None]]
+Answered = Response | FileResponse | ArrivingResponse
+Respond = Callable[[Scope, Receive], Coroutine[Any, Any, Answered | None]]
 
 # Nothing in it is encoded or unusual: path and query are the target's own bytes.
 _TARGET = re.compile(rb"(/v2/[A-Za-z0-9._~:/-]+/(manifests|blobs|tags|referrers)/[A-Za-z0-9._~:-]+)(?:\?([!-~]*))?")
@@ -61,16 +63,14 @@ class AtOnce:
         answer = _answer(response)
         return Reply(label, answer, lasting=False) if answer is not None else None
 
-    def _driven(
-        self, kind: bytes, answering: Coroutine[Any, Any, Response | FileResponse | None]
-    ) -> Response | FileResponse | None:
+    def _driven(self, kind: bytes, answering: Coroutine[Any, Any, Answered | None]) -> Answered | None:
         """The coroutine's result, if it comes to its end without waiting."""
         with self._holding_version():
             try:
                 awaited = answering.send(None)
             except StopIteration as done:
                 self._credit[kind] = min(_PATIENCE, self._credit.get(kind, _PATIENCE) + 1)
-                response: Response | FileResponse | None = done.value
+                response: Answered | None = done.value
                 return response
         self._credit[kind] = self._credit.get(kind, _PATIENCE) - 1
         answering.close()
@@ -97,16 +97,18 @@ def _no_body() -> Awaitable[Any]:
     raise RuntimeError("a simple request has no body to be received")
 
 
-def _answer(response: Response | FileResponse) -> Answer | None:
+def _answer(response: Answered) -> Answer | None:
     """The answer that this response is, where it is one that the connection can give."""
     _let_go(response)
+    if isinstance(response, ArrivingResponse):
+        return None
     if response.status_code in _BODILESS or (isinstance(response, FileResponse) and response.verify is not None):
         return None
     body = FileBody(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
     return Answer(0, response.status_code, response.raw_headers, body)
 
 
-def _let_go(response: Response | FileResponse) -> None:
+def _let_go(response: Answered) -> None:
     """Close the file that the answer names: it is opened when the answer is given, again and again if need be."""
     if isinstance(response, FileResponse):
         response.file.close()

@@ -7,6 +7,8 @@ from typing import Any
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from registry.creating import CreateOnPush
+
 PREFIX = "ESTIVA_"
 COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
 """Variables of the commands that speak to a server; the server itself has nothing to do with them."""
@@ -66,6 +68,15 @@ class Settings(BaseSettings):
     )
     event_expiry: float = Field(
         259_200, gt=0, description="Seconds after which an event that a webhook won't take is given up, and then kept."
+    )
+    private_upstreams: bool = Field(
+        False, description="Speak to other registries over plain HTTP and on private addresses too."
+    )
+    pull_through_fresh: float = Field(
+        300, ge=0, le=604_800, description="Seconds for which a cached tag is given without asking its upstream."
+    )
+    create_on_push: CreateOnPush = Field(
+        CreateOnPush.ALWAYS, description="Which pushes create their repository: `always`, `templates` or `never`."
     )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")

@@ -13,6 +13,7 @@ logger = logging.getLogger("estiva.jobs")
 
 PURGE_EVERY = 300.0
 SCRUB_EVERY = 60.0
+QUEUE_EVERY = 1.0
 
 
 async def repeat(every: float, job: Callable[[], Awaitable[None]]) -> None:

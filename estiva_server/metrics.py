@@ -78,6 +78,11 @@ class Tallies:
         self.refused: dict[str, int] = {}
         self.repeated = 0
         self.events = EventTallies()
+        self.pulled_through: dict[str, int] = {}
+
+    def pull_through(self, result: str) -> None:
+        """Count a pull through the cache, or a blob that came from upstream."""
+        self.pulled_through[result] = self.pulled_through.get(result, 0) + 1
 
     def request(self, method: str, route: str, status: int, seconds: float, sent: int) -> None:
         """Count a request that was answered."""
@@ -99,12 +104,14 @@ class Tallies:
             self.refused[status] = self.refused.get(status, 0) + count
         self.repeated += other.repeated
         self.events.merge(other.events)
+        for result, count in other.pulled_through.items():
+            self.pulled_through[result] = self.pulled_through.get(result, 0) + count
 
     def as_json(self) -> str:
         """Everything, for another process to read with `from_json`."""
         requests = [[*key, tally.buckets, tally.seconds, tally.sent] for key, tally in self.requests.items()]
-        told = vars(self.events)
-        return json.dumps({"requests": requests, "refused": self.refused, "repeated": self.repeated, "events": told})
+        others = {"refused": self.refused, "repeated": self.repeated, "pulled_through": self.pulled_through}
+        return json.dumps({"requests": requests, "events": vars(self.events), **others})
 
     @classmethod
     def from_json(cls, text: str) -> "Tallies":
@@ -112,6 +119,7 @@ class Tallies:
         value, tallies = json.loads(text), cls()
         tallies.refused, tallies.repeated = value["refused"], value["repeated"]
         vars(tallies.events).update(value["events"])
+        tallies.pulled_through = value["pulled_through"]
         for method, route, status, buckets, seconds, sent in value["requests"]:
             tally = tallies.requests[method, route, status] = Tally()
             tally.buckets, tally.seconds, tally.sent = buckets, seconds, sent
@@ -171,8 +179,13 @@ def _families(total: Tallies) -> Iterator[Metric]:
         refused.add_metric([refused_status], count)
     repeated = CounterMetricFamily("estiva_http_repeated_answers", "Answers given again while nothing had changed.")
     repeated.add_metric([], total.repeated)
+    through = CounterMetricFamily(
+        "estiva_pull_through", "Pulls through the cache, and blobs that came from upstream.", labels=["result"]
+    )
+    for result, count in sorted(total.pulled_through.items()):
+        through.add_metric([result], count)
     up = GaugeMetricFamily("estiva_up", "1 while the registry runs.", value=1)
-    return iter((seconds, sent, refused, repeated, *_events(total.events), up))
+    return iter((seconds, sent, refused, repeated, through, *_events(total.events), up))
 
 
 def _events(total: EventTallies) -> Iterator[Metric]:

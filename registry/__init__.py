@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 from registry.collecting import Collecting
+from registry.creating import Creating
 from registry.deleting import Deleting
 from registry.images import Images
 from registry.listing import Listing
+from registry.mirroring.cache import PullThroughCache
 from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
@@ -28,3 +30,5 @@ class Registry:
     repositories: Repositories
     images: Images
     pulls: Pulls
+    creating: Creating
+    cache: PullThroughCache

@@ -38,19 +38,28 @@ class Pulling:
 
     async def manifest(self, name: RepositoryName, reference: Reference) -> StoredManifest:
         """The manifest, byte for byte as it was pushed; ManifestUnknown."""
-        found = await self._database.read(manifests.find(name, reference))
+        found = await self.find_manifest(name, reference)
         if found is None:
             raise ManifestUnknown(detail={"name": name.text, "reference": str(reference)})
         return found
 
-    async def blob(self, name: RepositoryName, digest: Digest) -> BlobRecord:
-        """What is known of the blob; BlobUnknown where this repository does not have it.
+    async def find_manifest(self, name: RepositoryName, reference: Reference) -> StoredManifest | None:
+        """The manifest, None where this repository does not have it."""
+        return await self._database.read(manifests.find(name, reference))
+
+    async def find_blob(self, name: RepositoryName, digest: Digest) -> BlobRecord | None:
+        """What is known of the blob, None where this repository does not have it.
 
         The answer is a promise: for half of the grace at least, garbage collection does not take the blob.
         """
         found = await self._database.read(blobs.find(name, digest))
         if found is not None and found.promised_at is not None and found.promised_at < time.time() - self._grace / 2:
             found = await self._database.write(lambda: blobs.renew(name, digest), durable=False)
+        return found
+
+    async def blob(self, name: RepositoryName, digest: Digest) -> BlobRecord:
+        """What is known of the blob; BlobUnknown where this repository does not have it. A promise, as `find_blob`."""
+        found = await self.find_blob(name, digest)
         if found is None:
             raise BlobUnknown(detail={"digest": str(digest)})
         return found

@@ -8,6 +8,7 @@ from estiva.digest import Algorithm, Digest
 from estiva.errors import DigestInvalid, ManifestBlobUnknown
 from estiva.manifest import Manifest, parse_manifest
 from estiva.reference import Reference, RepositoryName, Tag
+from registry.pushed import Consequence, Pushed
 from storage.metadata import events, manifests
 from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import ConstraintError, Database, Work
@@ -21,9 +22,10 @@ READ_INLINE = 32 * 1024
 class Pushing:
     """Takes manifests in."""
 
-    def __init__(self, database: Database, threads: Executor) -> None:
+    def __init__(self, database: Database, threads: Executor, consequences: Sequence[Consequence] = ()) -> None:
         self._database = database
         self._threads = threads
+        self._consequences = tuple(consequences)
         # Reading is the interpreter's own work: two at once would each take twice as long, and twice the memory.
         self._reading = asyncio.Lock()
 
@@ -41,28 +43,48 @@ class Pushing:
         `reference` is one more tag, or the digest that the payload must have. DigestInvalid, ManifestInvalid,
         ManifestBlobUnknown. Idempotent.
         """
+        digest, manifest = await self._read(reference, content_type, payload)
+        await self._take(Pushed(name, digest, manifest, _all_tags(reference, tags), actor), payload)
+        return digest, manifest
+
+    async def copy(
+        self,
+        name: RepositoryName,
+        reference: Reference,
+        tags: Sequence[Tag],
+        content_type: str,
+        payload: bytes,
+        actor: Actor = SERVER,
+    ) -> tuple[Digest, Manifest]:
+        """As `manifest`, for what another registry replicates to here."""
+        digest, manifest = await self._read(reference, content_type, payload)
+        await self._take(Pushed(name, digest, manifest, _all_tags(reference, tags), actor, is_copy=True), payload)
+        return digest, manifest
+
+    async def _read(self, reference: Reference, content_type: str, payload: bytes) -> tuple[Digest, Manifest]:
         if len(payload) <= READ_INLINE:
-            digest, manifest = _read(reference, content_type, payload)
-        else:
-            loop = asyncio.get_running_loop()
-            async with self._reading:
-                digest, manifest = await loop.run_in_executor(self._threads, _read, reference, content_type, payload)
-        all_tags = tuple(dict.fromkeys((*_own_tag(reference), *tags)))
-        stored = StoredManifest(digest, manifest.media_type, payload)
+            return _read(reference, content_type, payload)
+        loop = asyncio.get_running_loop()
+        async with self._reading:
+            return await loop.run_in_executor(self._threads, _read, reference, content_type, payload)
+
+    async def _take(self, pushed: Pushed, payload: bytes) -> None:
+        stored = StoredManifest(pushed.digest, pushed.manifest.media_type, payload)
         try:
-            await self._database.write(lambda: _enter(name, manifest, stored, all_tags, actor))
+            await self._database.write(lambda: self._enter(pushed, stored))
         except ConstraintError:
             # Something it needs was deleted between the look and the entry.
             raise ManifestBlobUnknown from None
-        return digest, manifest
 
-
-def _enter(
-    name: RepositoryName, manifest: Manifest, stored: StoredManifest, tags: Sequence[Tag], actor: Actor
-) -> Work[None]:
-    # Told before it is done, which is one transaction anyway: then where a tag pointed until now is still known.
-    yield from events.record(name, [Event(Action.PUSH, actor, stored.digest, tag) for tag in tags or (None,)])
-    yield from manifests.put(name, manifest, stored, tags)
+    def _enter(self, pushed: Pushed, stored: StoredManifest) -> Work[None]:
+        name, actor = pushed.name, pushed.actor
+        # Told before it is done, which is one transaction anyway: then where a tag pointed until now is still known.
+        yield from events.record(
+            name, [Event(Action.PUSH, actor, stored.digest, tag) for tag in pushed.tags or (None,)]
+        )
+        yield from manifests.put(name, pushed.manifest, stored, pushed.tags)
+        for consequence in self._consequences:
+            yield from consequence(pushed)
 
 
 def _read(reference: Reference, content_type: str, payload: bytes) -> tuple[Digest, Manifest]:
@@ -73,5 +95,6 @@ def _read(reference: Reference, content_type: str, payload: bytes) -> tuple[Dige
     return digest, parse_manifest(payload, content_type)
 
 
-def _own_tag(reference: Reference) -> tuple[Tag, ...]:
-    return (reference,) if isinstance(reference, Tag) else ()
+def _all_tags(reference: Reference, tags: Sequence[Tag]) -> tuple[Tag, ...]:
+    own = (reference,) if isinstance(reference, Tag) else ()
+    return tuple(dict.fromkeys((*own, *tags)))

@@ -19,6 +19,7 @@ BATCH_DELETE_IMAGE = "ecr:BatchDeleteImage"
 DESCRIBE_REPOSITORIES = "ecr:DescribeRepositories"
 CREATE_REPOSITORY = "ecr:CreateRepository"
 BATCH_IMPORT_UPSTREAM_IMAGE = "ecr:BatchImportUpstreamImage"
+REPLICATE_IMAGE = "ecr:ReplicateImage"
 
 
 class Operation(Enum):
@@ -48,6 +49,8 @@ class Operation(Enum):
     """A push to a repository that does not exist yet."""
     IMPORT_UPSTREAM = auto()
     """A pull that fetches from the upstream registry."""
+    REPLICATE = auto()
+    """A push by which another registry replicates to here."""
 
 
 Alternatives = tuple[frozenset[str], ...]
@@ -78,6 +81,7 @@ REQUIRED: Mapping[Operation, Alternatives] = MappingProxyType(
         Operation.LIST_REPOSITORIES: _all_of(DESCRIBE_REPOSITORIES),
         Operation.CREATE_REPOSITORY: _all_of(CREATE_REPOSITORY),
         Operation.IMPORT_UPSTREAM: _all_of(BATCH_IMPORT_UPSTREAM_IMAGE),
+        Operation.REPLICATE: _all_of(REPLICATE_IMAGE),
     }
 )
 

@@ -47,6 +47,18 @@ def parse_repository_policy(text: str, name: str = "") -> Document:
     return _document(text, PolicyKind.REPOSITORY, name)
 
 
+def parse_registry_policy(text: str, name: str = "") -> Document:
+    """The policy of a registry, which counts for each of its repositories; InvalidPolicyError where it is none.
+
+    As a repository's, except that every statement has Resource or NotResource.
+    """
+    document = parse_repository_policy(text, name)
+    for statement in document.statements:
+        if statement.resources is None:
+            raise InvalidPolicyError("Resource or NotResource is missing", f"Statement[{statement.index}]")
+    return document
+
+
 def _document(text: str, kind: PolicyKind, name: str) -> Document:
     value = _object(_json(text), "the policy", _MEMBERS)
     version = value.get("Version", OLD_VERSION)

@@ -10,6 +10,7 @@ from estiva_server.control.issuers import IssuersAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
+from estiva_server.control.upstreams import UpstreamsAPI
 from estiva_server.control.webhooks import WebhooksAPI
 from estiva_server.security import Security
 from registry import Registry
@@ -29,5 +30,6 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *CollectionAPI(operating, registry.collecting).routes(),
         *ScrubbingAPI(operating, registry.scrubbing).routes(),
         *WebhooksAPI(operating, webhooks).routes(),
+        *UpstreamsAPI(operating, registry.cache).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

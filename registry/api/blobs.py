@@ -8,29 +8,37 @@ from starlette.responses import Response
 
 from estiva.digest import Digest
 from registry import Registry
+from registry.api.arriving import ArrivingResponse
 from registry.api.call import Call
+from registry.api.creating import Importing
 from registry.api.files import FileResponse, Verify
 from registry.api.ranges import asked_range
 from registry.api.repeating import repeatable, unchanged, unchanged_by
+from registry.mirroring.arriving import ArrivingBlob
+from registry.mirroring.cache import RemoteSize
 from registry.verifying import Reading
 from storage.metadata.blobs import BlobRecord
 
 READ_INLINE = 64 * 1024
 
 
-async def get(registry: Registry, call: Call) -> Response | FileResponse:
+async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse:
     """Send the blob, or the range of it that is asked for."""
-    blob = await registry.pulling.blob(call.repository, Digest.parse(call.path["digest"]))
+    digest = Digest.parse(call.path["digest"])
+    find = registry.cache.look_at if call.method == "HEAD" else registry.cache.blob
+    blob = await find(call.repository, digest, Importing(call))
     headers = {
         "Content-Type": "application/octet-stream",
-        "Docker-Content-Digest": str(blob.digest),
-        "ETag": f'"{blob.digest}"',
+        "Docker-Content-Digest": str(digest),
+        "ETag": f'"{digest}"',
         "Accept-Ranges": "bytes",
         "Cache-Control": "max-age=31536000",
     }
-    if unchanged_by(call, blob.digest):
+    if unchanged_by(call, digest):
         return unchanged(headers)
-    part = asked_range(_range_header(call, blob.digest), blob.size)
+    part = asked_range(_range_header(call, digest), blob.size)
+    if not isinstance(blob, BlobRecord):
+        return _from_upstream(blob, part, headers)
     file = await registry.pulling.open(blob)
     if part is None:
         verify = await _verification(registry, call, blob, file)
@@ -63,6 +71,19 @@ async def _verification(registry: Registry, call: Call, blob: BlobRecord, file: 
             raise ConnectionAbortedError("the blob's bytes are wrong")
 
     return verify
+
+
+def _from_upstream(
+    blob: RemoteSize | ArrivingBlob, part: tuple[int, int] | None, headers: dict[str, str]
+) -> Response | ArrivingResponse:
+    """The answer with what is not here yet: only its length, or its bytes as they come."""
+    if isinstance(blob, RemoteSize):
+        return Response(headers={**headers, "Content-Length": str(blob.size)})
+    if part is None:
+        return ArrivingResponse(blob, 0, blob.size, headers)
+    offset, length = part
+    headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"
+    return ArrivingResponse(blob, offset, length, headers, status_code=206)
 
 
 async def delete(registry: Registry, call: Call) -> Response:

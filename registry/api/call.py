@@ -39,6 +39,8 @@ class Call:
     account: str = ""
     """Whose registry the request is for (see `RepositoryName.account`)."""
     further_scopes: list[str] = field(default_factory=list)
+    further_headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    """Headers that the response gets whatever it is."""
     lasting: bool = True
     """Whether the same request of the same caller would be allowed again while no identity or policy changes."""
 

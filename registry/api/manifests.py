@@ -9,7 +9,7 @@ from estiva.mediatypes import essence
 from estiva.reference import Tag, parse_reference
 from registry import Registry
 from registry.api.call import Call
-from registry.api.creating import require_repository
+from registry.api.creating import Importing, is_copy, require_repository
 from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.api.rights import PUT_MANIFEST
 
@@ -21,7 +21,8 @@ NOTED_EVERY = 600.0
 
 async def get(registry: Registry, call: Call) -> Response:
     """Send the manifest as it was pushed, whatever the client says it accepts."""
-    stored = await registry.pulling.manifest(call.repository, parse_reference(call.path["reference"]))
+    served = await registry.cache.manifest(call.repository, parse_reference(call.path["reference"]), Importing(call))
+    stored = served.stored
     headers = {
         "Content-Type": stored.media_type,
         "Content-Length": str(len(stored.payload)),
@@ -33,7 +34,7 @@ async def get(registry: Registry, call: Call) -> Response:
     if call.method == "GET":
         registry.pulls.note(call.repository, stored.digest)
     response = Response(stored.payload, headers=headers)
-    repeatable(call, response, at_most=NOTED_EVERY)
+    repeatable(call, response, at_most=min(NOTED_EVERY, served.good_for))
     return response
 
 
@@ -52,9 +53,8 @@ async def put(registry: Registry, call: Call) -> Response:
     for tag in tags:
         await call.require(PUT_MANIFEST, **{IMAGE_TAG: tag.text})
     await require_repository(registry, call)
-    digest, manifest = await registry.pushing.manifest(
-        call.repository, reference, tags, content_type, payload, call.caller.actor
-    )
+    take = registry.pushing.copy if is_copy(call) else registry.pushing.manifest
+    digest, manifest = await take(call.repository, reference, tags, content_type, payload, call.caller.actor)
     response = Response(status_code=201, headers=_created(call, digest))
     if manifest.subject:
         response.headers["OCI-Subject"] = str(manifest.subject.digest)

@@ -48,11 +48,12 @@ def repeatable(call: Call, response: Response | FileResponse, at_most: float = i
     For `at_most` so many seconds. A file that is not `sendable` is only spoken of: who asks for it comes here again.
     """
     remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
-    if remember is None or call.version is None or not call.lasting:
+    if remember is None or call.version is None or not call.lasting or at_most <= 0:
         return
     body = _file(response, sendable) if isinstance(response, FileResponse) else bytes(response.body)
-    headers = [*response.raw_headers, API_VERSION]
-    remember(call.version, response.status_code, headers, body, expires=monotonic() + min(at_most, _good_for(call)))
+    headers = [*response.raw_headers, API_VERSION, *call.further_headers]
+    expires = monotonic() + min(at_most, _good_for(call))
+    remember(call.version, response.status_code, headers, body, expires=expires)
 
 
 def _file(response: FileResponse, sendable: bool) -> WholeFile:

@@ -19,6 +19,7 @@ from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api import base, blobs, manifests, referrers, tags, uploads
 from registry.api.access import Admission
+from registry.api.arriving import ArrivingResponse
 from registry.api.body import ClientDisconnected
 from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
@@ -40,7 +41,7 @@ from registry.api.room import Room
 
 NOBODY = Caller(ANONYMOUS)
 
-Endpoint = Callable[[Registry, Call], Awaitable[Response | FileResponse]]
+Endpoint = Callable[[Registry, Call], Awaitable[Response | FileResponse | ArrivingResponse]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class RegistryAPI:
         if response is not None:
             await response(scope, receive, send)
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | None:
+    async def respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | ArrivingResponse | None:
         """The response to one request, errors included; None where the client has left."""
         try:
             response = await self._respond(scope, receive)
@@ -104,7 +105,7 @@ class RegistryAPI:
         response.raw_headers.append(API_VERSION)
         return response
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response | FileResponse:
+    async def _respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | ArrivingResponse:
         route, path = _match(scope["raw_path"])
         scope["state"]["route"] = route.label
         if scope["method"] not in route.methods:
@@ -114,7 +115,7 @@ class RegistryAPI:
         version = self._registry.pulling.version()
         call = Call(scope, receive, self._admission, self._room.enter(), path, NOBODY, version)
         if "name" in path:
-            call.name = RepositoryName.parse(path["name"])
+            call.name = await self._named(call, RepositoryName.parse(path["name"]))
         try:
             call.caller = await self._admission.caller(scope)
             call.account = self._admission.account_of(scope, call.caller)
@@ -124,12 +125,28 @@ class RegistryAPI:
                 call.name = call.name.within(call.account)
             if right is not None:
                 await call.require(right, **_tag_context(path))
-            return await endpoint(self._registry, call)
+            response = await endpoint(self._registry, call)
+            response.raw_headers.extend(call.further_headers)
+            return response
         except Unauthorized as error:
             error.headers["WWW-Authenticate"] = self._admission.challenge(scope, error, call.scopes(right))
             raise
         finally:
             call.place.leave()
+
+    async def _named(self, call: Call, name: RepositoryName) -> RepositoryName:
+        """The repository that a request is about; `?ns=` names the registry that a mirror is asked in place of.
+
+        A name of no registry that any rule is about changes nothing: it may be one that this server itself goes by.
+        """
+        if call.method not in ("GET", "HEAD") or b"ns=" not in call.scope["query_string"]:
+            return name
+        namespace = call.value("ns") or ""
+        found = await self._registry.cache.rules.for_namespace(name.account, namespace, name)
+        if found is None:
+            return name
+        call.further_headers.append((b"oci-namespace", namespace.encode("latin-1", "replace")))
+        return found
 
 
 def _tag_context(path: Mapping[str, str]) -> dict[str, str]:

@@ -6,9 +6,7 @@ from enum import Enum
 
 from storage.metadata.database import Row, Rows, Statement, Work
 
-ENTER = """
-INSERT INTO images (repository_id, digest, size)
-SELECT manifests.repository_id, manifests.digest, COALESCE((
+SIZE = """COALESCE((
   SELECT SUM(blobs.size) FROM manifest_blobs JOIN blobs ON blobs.digest = manifest_blobs.blob_digest
   WHERE manifest_blobs.repository_id = manifests.repository_id AND manifest_blobs.manifest_digest = manifests.digest
 ), 0) + COALESCE((
@@ -17,9 +15,18 @@ SELECT manifests.repository_id, manifests.digest, COALESCE((
   AND images.digest = manifest_children.child_digest
   WHERE manifest_children.repository_id = manifests.repository_id
   AND manifest_children.parent_digest = manifests.digest
-), 0)
+), 0)"""
+ENTER = f"""
+INSERT INTO images (repository_id, digest, size)
+SELECT manifests.repository_id, manifests.digest, {SIZE}
 FROM manifests WHERE manifests.repository_id = :repository AND manifests.digest = :digest
-"""
+"""  # noqa: S608
+WEIGH = f"""
+UPDATE images SET size = (
+  SELECT {SIZE} FROM manifests WHERE manifests.repository_id = :repository AND manifests.digest = :digest
+) WHERE repository_id = :repository AND digest = :digest
+"""  # noqa: S608
+PARENTS = "SELECT parent_digest FROM manifest_children WHERE repository_id = :repository AND child_digest = :digest"
 DESCRIBED = """
 SELECT manifests.digest, manifests.media_type, manifests.artifact_type, manifests.subject, manifests.pushed_at,
 images.size, images.pulled_at
@@ -93,6 +100,14 @@ class ImageRecord:
 def enter(repository: int, digest: str) -> Work[None]:
     """Note the size of a manifest that has just been entered with what it needs."""
     yield Statement(ENTER, {"repository": repository, "digest": digest})
+
+
+def weigh(repository: int, digest: str) -> Work[None]:
+    """Look again how large the image is, and the indexes that list it, now that more of it is here."""
+    key = {"repository": repository, "digest": digest}
+    yield Statement(WEIGH, key)
+    for (parent,) in (yield Statement(PARENTS, key)):
+        yield Statement(WEIGH, {**key, "digest": parent})
 
 
 def page(repository: int, last: str, limit: int, status: TagStatus = TagStatus.ANY) -> Work[list[ImageRecord]]:

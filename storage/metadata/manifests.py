@@ -106,15 +106,12 @@ def put(name: RepositoryName, manifest: Manifest, stored: StoredManifest, new_ta
     manifest's and may not move. Idempotent.
     """
     repository = yield from repositories.ensure(name)
-    key = {"repository": repository, "digest": str(stored.digest)}
-    if not (yield Statement(EXISTS, key)):
-        yield Statement(INSERT, {**key, **_columns(manifest, stored)})
-        yield from _need(repository, str(stored.digest), manifest)
-        yield from images.enter(repository, str(stored.digest))
-    yield from _tag(name, repository, new_tags, str(stored.digest))
+    if missing := (yield from enter(repository, manifest, stored)):
+        raise ManifestBlobUnknown(detail={"digests": missing[:100]})
+    yield from point(name, repository, new_tags, str(stored.digest))
 
 
-def _tag(name: RepositoryName, repository: int, new_tags: Sequence[Tag], digest: str) -> Work[None]:
+def point(name: RepositoryName, repository: int, new_tags: Sequence[Tag], digest: str) -> Work[None]:
     """Point the tags at a manifest, as far as the repository lets them move. TagImmutable."""
     if not new_tags:
         return
@@ -128,6 +125,20 @@ def _tag(name: RepositoryName, repository: int, new_tags: Sequence[Tag], digest:
                 detail={"tag": tag.text},
             )
     yield from tags.move(repository, [tag for tag in new_tags if tag not in fixed], digest)
+
+
+def enter(repository: int, manifest: Manifest, stored: StoredManifest) -> Work[list[str]]:
+    """Enter a manifest, and tie it to what it needs of the repository: the digests of what is missing there.
+
+    One that the repository has already stays as it is, and misses nothing.
+    """
+    key = {"repository": repository, "digest": str(stored.digest)}
+    if (yield Statement(EXISTS, key)):
+        return []
+    yield Statement(INSERT, {**key, **_columns(manifest, stored)})
+    missing = yield from _need(repository, str(stored.digest), manifest)
+    yield from images.enter(repository, str(stored.digest))
+    return missing
 
 
 def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
@@ -216,8 +227,8 @@ def _columns(manifest: Manifest, stored: StoredManifest) -> dict[str, object]:
     }
 
 
-def _need(repository: int, digest: str, manifest: Manifest) -> Work[None]:
-    """Record what the manifest needs, and refuse it where something of that is missing."""
+def _need(repository: int, digest: str, manifest: Manifest) -> Work[list[str]]:
+    """Record what the manifest needs: the digests of those that are missing."""
     # A layer with urls is fetched from there by the client; it may be absent here.
     required = {str(blob.digest) for blob in (*manifest.blobs, *manifest.children) if not blob.urls}
     key = {"repository": repository, "manifest": digest}
@@ -228,5 +239,4 @@ def _need(repository: int, digest: str, manifest: Manifest) -> Work[None]:
     blobs = {str(blob.digest) for blob in manifest.blobs} | children - present
     yield Statement(NEED_BLOB, many=[{**key, "digest": blob} for blob in sorted(blobs)])
     present = {needed for (needed,) in (yield Statement(NEEDS, key))}
-    if missing := sorted(required - present):
-        raise ManifestBlobUnknown(detail={"digests": missing[:100]})
+    return sorted(required - present)

@@ -8,6 +8,11 @@ ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CO
 FIND = "SELECT id FROM repositories WHERE name = :name"
 PAGE = "SELECT name FROM repositories WHERE name > :last AND name < :end ORDER BY name LIMIT :limit"
 CONTENTS = (
+    "cached_tags",
+    "absent_content",
+    "image_replications",
+    "scan_findings",
+    "image_scans",
     "tags",
     "manifest_children",
     "manifest_blobs",

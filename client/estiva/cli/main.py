@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from estiva import __version__
-from estiva.cli import access, collection, groups, principals, soundness, webhooks
+from estiva.cli import access, collection, groups, principals, soundness, upstreams, webhooks
 from estiva.cli.server import DEFAULT_SERVER, CommandError
 
 GROUP = "estiva.commands"
@@ -49,6 +49,8 @@ def build() -> typer.Typer:
     app.command("scrub")(soundness.scrub)
     app.command("fsck")(soundness.fsck)
     app.add_typer(webhooks.webhooks(), name="webhooks")
+    app.add_typer(upstreams.credentials(), name="credentials")
+    app.add_typer(upstreams.upstreams(), name="upstreams")
     app.command("audit")(access.audit)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())

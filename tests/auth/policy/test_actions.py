@@ -45,8 +45,8 @@ def allowed(may: Callable[[str], bool]) -> set[Operation]:
 
 def test_every_operation_and_scope_asks_for_actions_that_ecr_has() -> None:
     known = set(Loader().load_service_model("ecr", "service-2")["operations"])
-    # In IAM only: no call of its own, a pull through the cache does it.
-    known.add("BatchImportUpstreamImage")
+    # In IAM only: no calls of their own, a pull through the cache or replication does them.
+    known |= {"BatchImportUpstreamImage", "ReplicateImage"}
     asked = set(itertools.chain.from_iterable(itertools.chain.from_iterable(REQUIRED.values())))
     asked |= set(itertools.chain.from_iterable(SCOPE_ACTIONS.values()))
     assert {action.removeprefix("ecr:") for action in asked} <= known

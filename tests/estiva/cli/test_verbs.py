@@ -212,3 +212,16 @@ def test_webhooks_are_created_shown_shut_and_removed(estiva: Estiva) -> None:
     for name in ("ci", "all"):
         estiva.done("webhooks", "rm", name)
     assert estiva.failed("webhooks", "show", "ci").startswith("no such webhook")
+
+
+def test_other_registries_are_named_signed_in_to_and_forgotten(estiva: Estiva) -> None:
+    estiva.done("credentials", "put", "team/hub", "--login", "robot", "--secret", "-", given=b"the secret\n")
+    assert estiva.done("credentials", "ls").table()[1][:3] == ["team/hub", "robot", "-"]
+    estiva.done("upstreams", "create", "verbs/hub", "127.0.0.1:1", "--credential", "team/hub")
+    assert ["verbs/hub", "127.0.0.1:1", "-", "team/hub"] in estiva.done("upstreams", "ls").table()
+    assert "no address that may be spoken to" in estiva.failed("upstreams", "check", "verbs/hub")
+    assert estiva.failed("credentials", "rm", "team/hub").startswith("the credential is in use")
+    estiva.done("upstreams", "update", "verbs/hub")
+    estiva.done("credentials", "rm", "team/hub")
+    estiva.done("upstreams", "rm", "verbs/hub")
+    assert estiva.failed("upstreams", "rm", "verbs/hub").startswith("no such rule")

@@ -77,6 +77,14 @@ def webhook(secured: Secured, name: str) -> None:
     secured.done("POST", "/webhooks", {"name": name, "url": "https://hooks.example/"})
 
 
+def credential(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/upstream-credentials/{name}", {"username": "robot", "secret": "a secret"})
+
+
+def rule(secured: Secured, name: str) -> None:
+    secured.done("POST", "/pull-through-rules", {"prefix": name, "upstream": "127.0.0.1:1"})
+
+
 def repository(secured: Secured, name: str) -> None:
     secured.push(Content.of(f"a/{name}"))
     secured.public(f"a/{name}")
@@ -143,6 +151,17 @@ DOORS = [
     Door("POST", "/scrub", 200),
     Door("POST", "/fsck", 200),
     Door("PUT", "/gc/hold", 204, '{{"seconds":0}}'),
+    Door("GET", "/upstream-credentials", 200),
+    Door("HEAD", "/upstream-credentials", 200),
+    Door("PUT", "/upstream-credentials/{new}", 204, '{{"username":"a","secret":"b"}}'),
+    Door("DELETE", "/upstream-credentials/{made}", makes=credential),
+    Door("GET", "/pull-through-rules", 200),
+    Door("HEAD", "/pull-through-rules", 200),
+    Door("POST", "/pull-through-rules", 201, '{{"prefix":"{new}","upstream":"127.0.0.1:1"}}'),
+    Door("GET", "/pull-through-rules/{made}", 200, makes=rule),
+    Door("HEAD", "/pull-through-rules/{made}", 200, makes=rule),
+    Door("PUT", "/pull-through-rules/{made}", 204, '{{"credential":null}}', rule),
+    Door("DELETE", "/pull-through-rules/{made}", makes=rule),
     Door("GET", "/repository-policies/a/{made}", 200, None, repository, True),
     Door("HEAD", "/repository-policies/a/{made}", 200, None, repository, True),
     Door(

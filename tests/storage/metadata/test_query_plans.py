@@ -31,6 +31,11 @@ def put(payload: bytes, media_type: str) -> Work[None]:
     return manifests.put(NAME, parse_manifest(payload, media_type), stored, [Tag("latest")])
 
 
+def enter(repository: int) -> Work[list[str]]:
+    stored = StoredManifest(Digest.of(IMAGE), OCI_MANIFEST, IMAGE)
+    return manifests.enter(repository, parse_manifest(IMAGE, OCI_MANIFEST), stored)
+
+
 # In this order: what one enters, the next ones find.
 EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "repositories.ensure": lambda: repositories.ensure(OTHER),
@@ -66,6 +71,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "repository_settings.tags": lambda: repository_settings.tags(1),
     "repository_settings.delete_tags": lambda: repository_settings.delete_tags(1, ["a"]),
     "images.enter": lambda: images.enter(1, "sha256:none"),
+    "images.weigh": lambda: images.weigh(2, str(Digest.of(IMAGE))),
     "images.page": lambda: images.page(2, "", 10),
     "images.page, tagged": lambda: images.page(2, "", 10, TagStatus.TAGGED),
     "images.page, untagged": lambda: images.page(2, "", 10, TagStatus.UNTAGGED),
@@ -87,6 +93,8 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "manifests.delete": lambda: manifests.delete(NAME, Digest.of(INDEX)),
     "manifests.delete_with_tags": lambda: manifests.delete_with_tags(NAME, Digest.of(INDEX)),
     "blobs.unlink": lambda: blobs.unlink(OTHER, DIGEST),
+    "manifests.enter": lambda: enter(1),
+    "manifests.point": lambda: manifests.point(OTHER, 1, [Tag("latest")], str(Digest.of(IMAGE))),
     "collection.sweep": lambda: collection.sweep(0, 10),
     "collection.expired_trash": lambda: collection.expired_trash(0, 10),
     "repositories.delete": lambda: repositories.delete(NAME),

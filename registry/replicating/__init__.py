@@ -1,0 +1,1 @@
+"""Replication: images that are pushed here come to other registries by themselves."""
