@@ -17,6 +17,7 @@ class Service:
     operations: Mapping[str, OperationModel]
     errors: Mapping[str, Shape]
     """The shapes of its exceptions, by code."""
+    shapes: Mapping[str, Shape]
 
 
 def load_service(name: str) -> Service:
@@ -24,4 +25,5 @@ def load_service(name: str) -> Service:
     model = ServiceModel(Loader().load_service_model(name, "service-2"), name)
     operations = {operation: model.operation_model(operation) for operation in model.operation_names}
     errors = {shape.name: shape for shape in model.error_shapes}
-    return Service(model.signing_name, model.metadata.get("targetPrefix", ""), operations, errors)
+    shapes = {shape: model.shape_for(shape) for shape in model.shape_names}
+    return Service(model.signing_name, model.metadata.get("targetPrefix", ""), operations, errors, shapes)

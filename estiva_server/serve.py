@@ -171,5 +171,6 @@ def _greet(settings: Settings, listener: socket.socket, welcome: Welcome) -> Non
         f"  docker tag IMAGE {address}/hello:1",
         f"  docker push {address}/hello:1",
         f"  docker pull {address}/hello:1",
+        f"  aws --endpoint-url {scheme}://{address} ecr describe-repositories",
     ]
     print("\n".join(lines), end="\n\n", flush=True)  # noqa: T201 - this is what a person starts the command to see
