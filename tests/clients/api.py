@@ -6,6 +6,8 @@ from typing import Any
 
 import httpx
 
+from tests.clients.people import ADMIN
+
 ANY_MANIFEST = ", ".join(
     (
         "application/vnd.oci.image.manifest.v1+json",
@@ -32,11 +34,12 @@ class Manifest:
 
 
 class Api:
-    """Requests to one registry."""
+    """Requests of the administrator to one registry."""
 
     def __init__(self, host: str) -> None:
         self._host = host
-        self._http = httpx.Client(base_url=f"http://{host}/v2", timeout=30, trust_env=False)
+        login = (ADMIN.name, ADMIN.password)
+        self._http = httpx.Client(base_url=f"http://{host}/v2", auth=login, timeout=30, trust_env=False)
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,6 +12,7 @@ from tests.clients.api import Api
 from tests.clients.contract import GREETING
 from tests.clients.goprogram import build_program
 from tests.clients.images import Image
+from tests.clients.people import ADMIN, READ_ONLY, Account, People
 from tests.clients.wire import Wire
 from tests.serving import Registry, registry_running
 
@@ -35,11 +36,24 @@ def scratch() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def registry(scratch: Path) -> Iterator[Registry]:
-    """One registry for all the tests; each uses images of its own."""
+    """One registry for all the tests, closed as it is by default; each uses images of its own."""
     folder = scratch / "registry"
     folder.mkdir()
-    with registry_running(folder) as running:
+    with registry_running(folder, settings={"ESTIVA_ADMIN_PASSWORD": ADMIN.password}) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def people(registry: Registry) -> Iterator[People]:
+    """The registry's users."""
+    with People.of(registry.host) as people:
+        yield people
+
+
+@pytest.fixture(scope="session")
+def puller(people: People) -> Account:
+    """Somebody who may pull everything and push nothing."""
+    return people.join(READ_ONLY)
 
 
 @pytest.fixture
@@ -68,4 +82,10 @@ def program(scratch: Path, require_tool: Callable[[str], str]) -> bytes:
 @pytest.fixture
 def image(program: bytes) -> Image:
     """An image of nine layers that nobody has seen before."""
+    return Image.around(program)
+
+
+@pytest.fixture
+def another(program: bytes) -> Image:
+    """Another such image."""
     return Image.around(program)

@@ -1,5 +1,6 @@
 """What every client must be able to do with the registry: one suite, run by each client's own test file."""
 
+import contextlib
 from pathlib import Path
 from typing import Protocol
 
@@ -7,14 +8,25 @@ import pytest
 
 from tests.clients.api import Api
 from tests.clients.images import Image, layers_of
+from tests.clients.people import Account, People
 from tests.clients.wire import Wire
 from tests.tools import CommandFailed
 
 GREETING = "carried by estiva"
 
 
+# What clients say, each in its own words, where they are not let in.
+REFUSED = r"(?i)unauthori[sz]ed|denied|forbidden|authentication required|invalid username/password|\b40[13]\b"
+
+
 class Client(Protocol):
-    """A real client with a local store of its own."""
+    """A real client with a local store of its own, signed in as the administrator."""
+
+    def login(self, host: str, account: Account) -> None:
+        """Sign in as its users do; not every client asks the registry already now."""
+
+    def logout(self, host: str) -> None:
+        """Forget who signed in."""
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         """Have the image in the local store under this name; `folder` is scratch space."""
@@ -75,6 +87,44 @@ class ClientContract:
         with pytest.raises(CommandFailed, match=r"(?i)manifest[ _]unknown|not found|404"):
             client.pull(pushed)
 
+    def test_says_that_a_password_is_wrong(self, client: Client, wire: Wire, people: People, pushed: str) -> None:
+        mistyped = people.join("AdministratorAccess").mistyped()
+
+        with pytest.raises(CommandFailed, match=REFUSED):  # noqa: PT012 - the one or the other asks the registry
+            client.login(wire.host, mistyped)
+            client.pull(pushed)
+
+    def test_pulls_but_cannot_push_for_who_may_only_pull(
+        self, client: Client, wire: Wire, api: Api, puller: Account, pushed: str, another: Image, tmp_path: Path
+    ) -> None:
+        second = f"{wire.host}/team/app:2"
+        client.take(another, second, tmp_path / "another")
+        client.login(wire.host, puller)
+        wire.clear()
+
+        with pytest.raises(CommandFailed, match=REFUSED):
+            client.push(second)
+
+        assert wire.exchanges
+        assert not wire.accepted()
+        # Told that it may not, the client did not try again and again.
+        assert len(wire.select("POST", "/blobs/uploads/")) <= len(another.files) + 1
+        assert not api.has_manifest("team/app", "2")
+        assert client.pull(pushed) == api.manifest("team/app", "1").digest
+
+    def test_pulls_without_login_what_is_public_and_nothing_else(
+        self, client: Client, wire: Wire, api: Api, people: People, pushed: str, another: Image, tmp_path: Path
+    ) -> None:
+        public = f"{wire.host}/public/app:1"
+        client.take(another, public, tmp_path / "another")
+        client.push(public)
+        people.publish("public/app")
+        client.logout(wire.host)
+
+        assert client.pull(public) == api.manifest("public/app", "1").digest
+        with pytest.raises(CommandFailed, match=REFUSED):
+            client.pull(pushed)
+
 
 class CopyingClientContract(ClientContract):
     """The suite for a client that copies by mounting."""
@@ -83,6 +133,8 @@ class CopyingClientContract(ClientContract):
     asks_first = False
     # This client uploads an image's config, a few hundred bytes, even where it mounts the layers.
     sends_config = False
+    # This client has the image in a store of its own, and can copy without asking the first repository for anything.
+    keeps_images = False
 
     def test_copies_to_a_second_repository_without_uploading(
         self, client: CopyingClient, wire: Wire, api: Api, pushed: str
@@ -96,3 +148,19 @@ class CopyingClientContract(ClientContract):
         assert wire.uploaded() <= (stored.document["config"]["size"] if self.sends_config else 0)
         linked = wire.mounted() | (wire.found("other/app") if self.asks_first else set())
         assert linked >= layers_of(stored.document)
+
+    def test_mounts_nothing_from_a_repository_that_it_may_not_read(
+        self, client: CopyingClient, wire: Wire, api: Api, people: People, pushed: str
+    ) -> None:
+        stored = api.manifest("team/app", "1").document
+        client.login(wire.host, people.join_within("visitors"))
+        wire.clear()
+
+        with contextlib.nullcontext() if self.keeps_images else pytest.raises(CommandFailed, match=REFUSED):
+            client.copy(pushed, f"{wire.host}/visitors/app:1")
+
+        assert wire.exchanges
+        assert wire.mounted() == set()
+        assert wire.downloaded() == set()
+        expected = sum(layer["size"] for layer in stored["layers"]) if self.keeps_images else 0
+        assert wire.uploaded() >= expected

@@ -9,6 +9,7 @@ from tests.clients.api import Api
 from tests.clients.contract import CopyingClient, CopyingClientContract
 from tests.clients.engines import container_storage
 from tests.clients.images import Image, layers_of
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
@@ -18,12 +19,20 @@ PLAIN = "--tls-verify=false"
 class Buildah:
     """The buildah command."""
 
-    def __init__(self, command: list[str], api: Api) -> None:
+    def __init__(self, command: list[str], authfile: Path, api: Api) -> None:
         self._command = command
+        self._environment = {"REGISTRY_AUTH_FILE": str(authfile)}
         self._api = api
 
     def run(self, *words: str | Path) -> str:
-        return run([*self._command, *words]).strip()
+        return run([*self._command, *words], environment=self._environment).strip()
+
+    def login(self, host: str, account: Account) -> None:
+        words = ["login", PLAIN, "--username", account.name, "--password-stdin", host]
+        run([*self._command, *words], environment=self._environment, given=account.password.encode())
+
+    def logout(self, host: str) -> None:
+        self.run("logout", host)
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         self.build(reference, image.context(folder))
@@ -54,13 +63,16 @@ def command(scratch: Path, require_tool: Callable[[str], str]) -> Iterator[list[
 
 
 @pytest.fixture
-def buildah(command: list[str], api: Api) -> Buildah:
-    return Buildah(command, api)
+def buildah(command: list[str], wire: Wire, api: Api, tmp_path: Path) -> Buildah:
+    buildah = Buildah(command, tmp_path / "auth.json", api)
+    buildah.login(wire.host, ADMIN)
+    return buildah
 
 
 class TestBuildah(CopyingClientContract):
     asks_first = True
     sends_config = True
+    keeps_images = True
 
     @pytest.fixture
     def client(self, buildah: Buildah) -> CopyingClient:

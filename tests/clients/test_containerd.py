@@ -9,6 +9,7 @@ from tests.clients.api import Api
 from tests.clients.contract import GREETING, CopyingClient, CopyingClientContract
 from tests.clients.engines import containerd
 from tests.clients.images import Image
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
@@ -19,9 +20,17 @@ class Ctr:
     def __init__(self, command: list[str], api: Api) -> None:
         self._command = command
         self._api = api
+        self._login: list[str] = []
 
     def run(self, *words: str | Path) -> str:
         return run([*self._command, *words]).strip()
+
+    def login(self, host: str, account: Account) -> None:
+        # The command keeps nothing: who signs in is said every time.
+        self._login = ["--user", f"{account.name}:{account.password}"]
+
+    def logout(self, host: str) -> None:
+        self._login = []
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         name, _, tag = reference.rpartition(":")
@@ -29,14 +38,17 @@ class Ctr:
         self.run("images", "import", "--no-unpack", "--base-name", name, archive)
 
     def push(self, reference: str) -> None:
-        self.run("images", "push", "--plain-http", reference)
+        self.run("images", "push", "--plain-http", *self._login, reference)
 
     def pull(self, reference: str) -> str:
         held = self.run("images", "list", "--quiet").split()
         self.run("images", "remove", "--sync", *held)
-        self.run("images", "pull", "--plain-http", reference)
+        self.fetch(reference)
         (line,) = self.run("images", "list", f"name=={reference}").splitlines()[1:]
         return line.split()[2]
+
+    def fetch(self, reference: str, *options: str) -> None:
+        self.run("images", "pull", "--plain-http", *self._login, *options, reference)
 
     def copy(self, source: str, target: str) -> None:
         # containerd remembers where it pulled a layer from, and offers that place when it pushes.
@@ -57,8 +69,10 @@ def command(scratch: Path, require_tool: Callable[[str], str]) -> Iterator[list[
 
 
 @pytest.fixture
-def ctr(command: list[str], api: Api) -> Ctr:
-    return Ctr(command, api)
+def ctr(command: list[str], wire: Wire, api: Api) -> Ctr:
+    ctr = Ctr(command, api)
+    ctr.login(wire.host, ADMIN)
+    return ctr
 
 
 class TestContainerd(CopyingClientContract):
@@ -86,7 +100,7 @@ def test_pulls_every_platform_of_an_index(ctr: Ctr, wire: Wire, api: Api, image:
     ctr.push(f"{name}:1")
     ctr.run("images", "remove", "--sync", f"{name}:1")
 
-    ctr.run("images", "pull", "--plain-http", "--all-platforms", f"{name}:1")
+    ctr.fetch(f"{name}:1", "--all-platforms")
 
     assert api.manifest("containerd/multi", "1").digest == layout.digest
     assert "linux/amd64,linux/arm64" in ctr.run("images", "list", f"name=={name}:1")

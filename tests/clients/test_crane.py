@@ -7,6 +7,7 @@ import pytest
 
 from tests.clients.contract import CopyingClient, CopyingClientContract
 from tests.clients.images import Image
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
@@ -21,6 +22,12 @@ class Crane:
 
     def run(self, *words: str | Path) -> str:
         return run([self._program, *words], environment={"DOCKER_CONFIG": str(self._folder)}).strip()
+
+    def login(self, host: str, account: Account) -> None:
+        self.run("auth", "login", "--username", account.name, "--password", account.password, host)
+
+    def logout(self, host: str) -> None:
+        self.run("auth", "logout", host)
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         self._layouts[reference] = image.layout(folder).folder
@@ -44,16 +51,20 @@ class Crane:
         self.run("delete", by_digest)
 
 
+@pytest.fixture
+def crane(require_tool: Callable[[str], str], wire: Wire, tmp_path: Path) -> Crane:
+    crane = Crane(require_tool("crane"), tmp_path)
+    crane.login(wire.host, ADMIN)
+    return crane
+
+
 class TestCrane(CopyingClientContract):
     @pytest.fixture
-    def client(self, require_tool: Callable[[str], str], tmp_path: Path) -> CopyingClient:
-        return Crane(require_tool("crane"), tmp_path)
+    def client(self, crane: Crane) -> CopyingClient:
+        return crane
 
 
-def test_lists_tags_and_repositories(
-    require_tool: Callable[[str], str], wire: Wire, image: Image, tmp_path: Path
-) -> None:
-    crane = Crane(require_tool("crane"), tmp_path)
+def test_lists_tags_and_repositories(crane: Crane, wire: Wire, image: Image, tmp_path: Path) -> None:
     crane.take(image, f"{wire.host}/crane/listed:b", tmp_path / "image")
     crane.push(f"{wire.host}/crane/listed:b")
     crane.run("tag", f"{wire.host}/crane/listed:b", "a")

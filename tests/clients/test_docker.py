@@ -10,6 +10,7 @@ from tests.clients.api import Api
 from tests.clients.contract import GREETING, CopyingClient, CopyingClientContract
 from tests.clients.engines import docker_engine
 from tests.clients.images import Image
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.serving import Registry
 from tests.tools import run
@@ -25,6 +26,13 @@ class Docker:
 
     def run(self, *words: str | Path) -> str:
         return run([self._program, *words], environment=self._environment).strip()
+
+    def login(self, host: str, account: Account) -> None:
+        words = ["login", "--username", account.name, "--password-stdin", host]
+        run([self._program, *words], environment=self._environment, given=account.password.encode())
+
+    def logout(self, host: str) -> None:
+        self.run("logout", host)
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         self.run("build", "--quiet", "--tag", reference, image.context(folder))
@@ -56,12 +64,15 @@ def engine(scratch: Path, require_tool: Callable[[str], str]) -> Iterator[dict[s
 
 
 @pytest.fixture
-def docker(engine: dict[str, str], api: Api, require_tool: Callable[[str], str]) -> Docker:
-    return Docker(require_tool("docker"), engine, api)
+def docker(engine: dict[str, str], wire: Wire, api: Api, require_tool: Callable[[str], str], tmp_path: Path) -> Docker:
+    docker = Docker(require_tool("docker"), {**engine, "DOCKER_CONFIG": str(tmp_path / "docker")}, api)
+    docker.login(wire.host, ADMIN)
+    return docker
 
 
 class TestDocker(CopyingClientContract):
     sends_config = True
+    keeps_images = True
 
     @pytest.fixture
     def client(self, docker: Docker) -> CopyingClient:
@@ -71,6 +82,7 @@ class TestDocker(CopyingClientContract):
 def test_runs_a_pulled_image(docker: Docker, registry: Registry, image: Image, tmp_path: Path) -> None:
     # Straight to the registry, nothing between: the lines that `estiva serve` prints.
     reference = f"{registry.host}/docker/hello:latest"
+    docker.login(registry.host, ADMIN)
     docker.take(image, reference, tmp_path / "image")
     docker.push(reference)
     docker.pull(reference)

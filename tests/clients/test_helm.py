@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.api import Api
+from tests.clients.contract import REFUSED
+from tests.clients.people import ADMIN, Account, People
 from tests.clients.wire import Wire
 from tests.tools import CommandFailed, run
 
@@ -23,12 +25,21 @@ metadata:
 Helm = Callable[..., str]
 
 
+def _login(helm: Helm, host: str, account: Account) -> None:
+    helm("registry", "login", host, "--username", account.name, "--password", account.password, "--plain-http")
+
+
 @pytest.fixture
-def helm(require_tool: Callable[[str], str], tmp_path: Path) -> Helm:
-    """helm with a home of its own."""
+def helm(require_tool: Callable[[str], str], wire: Wire, tmp_path: Path) -> Helm:
+    """helm with a home of its own, signed in."""
     program = require_tool("helm")
     homes = {f"HELM_{name}_HOME": str(tmp_path / name) for name in ("CONFIG", "CACHE", "DATA")}
-    return lambda *words: run([program, *words], environment=homes, folder=tmp_path)
+
+    def helm(*words: str | Path) -> str:
+        return run([program, *words], environment=homes, folder=tmp_path)
+
+    _login(helm, wire.host, ADMIN)
+    return helm
 
 
 @pytest.fixture
@@ -75,3 +86,50 @@ def test_uploads_nothing_when_it_pushes_again(helm: Helm, chart: Path, wire: Wir
 def test_says_that_a_chart_is_not_there(helm: Helm, wire: Wire) -> None:
     with pytest.raises(CommandFailed, match="not found"):
         helm("pull", f"oci://{wire.host}/charts/absent", "--version", "1.0.0", "--plain-http")
+
+
+def _push(helm: Helm, chart: Path, wire: Wire, place: str) -> None:
+    helm("push", chart, f"oci://{wire.host}/{place}", "--plain-http")
+
+
+def _pull(helm: Helm, wire: Wire, place: str) -> None:
+    helm("pull", f"oci://{wire.host}/{place}/cargo", "--version", "1.2.3+build.4", "--plain-http")
+
+
+def test_says_that_a_password_is_wrong(helm: Helm, wire: Wire, people: People) -> None:
+    with pytest.raises(CommandFailed, match=REFUSED):
+        _login(helm, wire.host, people.join("AdministratorAccess").mistyped())
+
+
+def test_pulls_but_cannot_push_for_who_may_only_pull(
+    helm: Helm, chart: Path, wire: Wire, api: Api, puller: Account
+) -> None:
+    _push(helm, chart, wire, "charts")
+    _login(helm, wire.host, puller)
+    wire.clear()
+
+    with pytest.raises(CommandFailed, match=REFUSED):
+        _push(helm, chart, wire, "closed")
+
+    assert wire.exchanges
+    assert not wire.accepted()
+    assert not api.has_manifest("closed/cargo", "1.2.3_build.4")
+    chart.unlink()
+    _pull(helm, wire, "charts")
+    assert chart.exists()
+
+
+def test_pulls_without_login_what_is_public_and_nothing_else(
+    helm: Helm, chart: Path, wire: Wire, people: People
+) -> None:
+    for place in ("charts", "public"):
+        _push(helm, chart, wire, place)
+    people.publish("public/cargo")
+    helm("registry", "logout", wire.host)
+    chart.unlink()
+
+    _pull(helm, wire, "public")
+
+    assert chart.exists()
+    with pytest.raises(CommandFailed, match=REFUSED):
+        _pull(helm, wire, "charts")

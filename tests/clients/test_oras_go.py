@@ -11,6 +11,7 @@ from tests.clients.api import Api
 from tests.clients.contract import CopyingClient, CopyingClientContract
 from tests.clients.goprogram import build_program
 from tests.clients.images import OCI_MANIFEST, Image
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
@@ -26,7 +27,13 @@ class OrasGo:
         self._files: dict[str, list[Path]] = {}
 
     def run(self, *words: str | Path) -> Any:
-        return json.loads(run([self._program, *words]))
+        return json.loads(run([self._program, *words], environment={"DOCKER_CONFIG": str(self._folder)}))
+
+    def login(self, host: str, account: Account) -> None:
+        self.run("login", host, account.name, account.password)
+
+    def logout(self, host: str) -> None:
+        self.run("logout", host)
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         folder.mkdir()
@@ -60,8 +67,10 @@ def orasgo(scratch: Path, require_tool: Callable[[str], str]) -> Path:
 
 
 @pytest.fixture
-def oras(orasgo: Path, tmp_path: Path) -> OrasGo:
-    return OrasGo(orasgo, tmp_path)
+def oras(orasgo: Path, wire: Wire, tmp_path: Path) -> OrasGo:
+    oras = OrasGo(orasgo, tmp_path)
+    oras.login(wire.host, ADMIN)
+    return oras
 
 
 class TestOrasGo(CopyingClientContract):

@@ -9,6 +9,7 @@ import pytest
 from tests.clients.api import Api
 from tests.clients.contract import CopyingClient, CopyingClientContract
 from tests.clients.images import OCI_INDEX, OCI_MANIFEST, Image, Layout, digest_of
+from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
@@ -23,9 +24,17 @@ class Skopeo:
         self._program = program
         self._folder = folder
         self._layouts: dict[str, str] = {}
+        self._environment = {"REGISTRY_AUTH_FILE": str(folder / "auth.json")}
 
     def run(self, *words: str) -> str:
-        return run([self._program, "--tmpdir", self._folder, *words]).strip()
+        return run([self._program, "--tmpdir", self._folder, *words], environment=self._environment).strip()
+
+    def login(self, host: str, account: Account) -> None:
+        words = ["login", "--tls-verify=false", "--username", account.name, "--password-stdin", host]
+        run([self._program, *words], environment=self._environment, given=account.password.encode())
+
+    def logout(self, host: str) -> None:
+        self.run("logout", host)
 
     def take(self, image: Image, reference: str, folder: Path) -> None:
         self.hold(image.layout(folder), reference)
@@ -50,8 +59,10 @@ class Skopeo:
 
 
 @pytest.fixture
-def skopeo(require_tool: Callable[[str], str], tmp_path: Path) -> Skopeo:
-    return Skopeo(require_tool("skopeo"), tmp_path)
+def skopeo(require_tool: Callable[[str], str], wire: Wire, tmp_path: Path) -> Skopeo:
+    skopeo = Skopeo(require_tool("skopeo"), tmp_path)
+    skopeo.login(wire.host, ADMIN)
+    return skopeo
 
 
 class TestSkopeo(CopyingClientContract):

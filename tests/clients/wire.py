@@ -90,6 +90,11 @@ class Wire:
         """How many bytes of blobs were sent, whatever became of them."""
         return sum(one.sent for one in self.exchanges if one.method != "GET" and "/blobs/" in one.target)
 
+    def accepted(self) -> list[Exchange]:
+        """The requests to change something that the registry did, or began to do."""
+        writing = ("POST", "PUT", "PATCH", "DELETE")
+        return [one for method in writing for one in self.select(method, "^/v2/") if 200 <= one.status < 300]
+
     def mounted(self) -> set[str]:
         """The digests that a mount made part of a repository (201), without their bytes."""
         found = (re.search(r"[?&]mount=([^&]+)", one.target) for one in self.select("POST", r"/blobs/uploads/", 201))

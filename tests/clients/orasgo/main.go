@@ -15,6 +15,9 @@ import (
 	"oras.land/oras-go/v2/content/file"
 	"oras.land/oras-go/v2/registry"
 	"oras.land/oras-go/v2/registry/remote"
+	"oras.land/oras-go/v2/registry/remote/auth"
+	"oras.land/oras-go/v2/registry/remote/credentials"
+	"oras.land/oras-go/v2/registry/remote/retry"
 )
 
 const usage = `usage:
@@ -27,7 +30,9 @@ const usage = `usage:
   orasgo resolve REFERENCE               describe a manifest
   orasgo delete REFERENCE                delete a manifest
   orasgo tags REPOSITORY                 list tags
-  orasgo repositories REGISTRY           list repositories`
+  orasgo repositories REGISTRY           list repositories
+  orasgo login REGISTRY NAME PASSWORD    sign in, and keep that in $DOCKER_CONFIG as the oras command does
+  orasgo logout REGISTRY                 forget it`
 
 func main() {
 	answer, err := run(context.Background(), os.Args[1:])
@@ -45,8 +50,13 @@ func run(ctx context.Context, words []string) (any, error) {
 		return nil, errors.New(usage)
 	}
 	verb, name, rest := words[0], words[1], words[2:]
-	if verb == "repositories" {
+	switch {
+	case verb == "repositories":
 		return repositories(ctx, name)
+	case verb == "login" && len(rest) == 2:
+		return nil, login(ctx, name, rest[0], rest[1])
+	case verb == "logout":
+		return nil, logout(ctx, name)
 	}
 	target, err := repository(name)
 	if err != nil {
@@ -77,10 +87,46 @@ func run(ctx context.Context, words []string) (any, error) {
 
 func repository(name string) (*remote.Repository, error) {
 	found, err := remote.NewRepository(name)
-	if err == nil {
-		found.PlainHTTP = true
+	if err != nil {
+		return nil, err
 	}
+	found.PlainHTTP = true
+	found.Client, err = client()
 	return found, err
+}
+
+func client() (*auth.Client, error) {
+	known, err := store()
+	if err != nil {
+		return nil, err
+	}
+	found := auth.Client{Client: retry.DefaultClient, Cache: auth.NewCache(), Credential: credentials.Credential(known)}
+	return &found, nil
+}
+
+func store() (credentials.Store, error) {
+	return credentials.NewStoreFromDocker(credentials.StoreOptions{AllowPlaintextPut: true})
+}
+
+func login(ctx context.Context, host, name, password string) error {
+	known, err := store()
+	if err != nil {
+		return err
+	}
+	target, err := remote.NewRegistry(host)
+	if err != nil {
+		return err
+	}
+	target.PlainHTTP = true
+	return credentials.Login(ctx, known, target, auth.Credential{Username: name, Password: password})
+}
+
+func logout(ctx context.Context, host string) error {
+	known, err := store()
+	if err != nil {
+		return err
+	}
+	return credentials.Logout(ctx, known, host)
 }
 
 func repositories(ctx context.Context, name string) ([]string, error) {
@@ -89,6 +135,9 @@ func repositories(ctx context.Context, name string) ([]string, error) {
 		return nil, err
 	}
 	found.PlainHTTP = true
+	if found.Client, err = client(); err != nil {
+		return nil, err
+	}
 	return registry.Repositories(ctx, found)
 }
 
