@@ -13,6 +13,10 @@ from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
 from tests.tools import run
 
+# ctr itself reads, writes and speaks to the registry: the containerd of Debian 12 cannot be asked to do that yet.
+LOCAL = "--local"
+PLAIN = "--plain-http"
+
 
 class Ctr:
     """The ctr command, speaking to a containerd of the tests' own."""
@@ -35,10 +39,10 @@ class Ctr:
     def take(self, image: Image, reference: str, folder: Path) -> None:
         name, _, tag = reference.rpartition(":")
         archive = image.layout(folder, tag=tag).archive(folder.with_suffix(".tar"))
-        self.run("images", "import", "--no-unpack", "--base-name", name, archive)
+        self.run("images", "import", LOCAL, "--no-unpack", "--base-name", name, archive)
 
     def push(self, reference: str) -> None:
-        self.run("images", "push", "--plain-http", *self._login, reference)
+        self.run("images", "push", LOCAL, PLAIN, *self._login, reference)
 
     def pull(self, reference: str) -> str:
         held = self.run("images", "list", "--quiet").split()
@@ -48,12 +52,12 @@ class Ctr:
         return line.split()[2]
 
     def fetch(self, reference: str, *options: str) -> None:
-        self.run("images", "pull", "--plain-http", *self._login, *options, reference)
+        self.run("images", "pull", LOCAL, PLAIN, *self._login, *options, reference)
 
     def copy(self, source: str, target: str) -> None:
         # containerd remembers where it pulled a layer from, and offers that place when it pushes.
         self.pull(source)
-        self.run("images", "tag", source, target)
+        self.run("images", "tag", LOCAL, source, target)
         self.push(target)
 
     def delete(self, reference: str) -> None:
@@ -96,7 +100,7 @@ def test_pulls_every_platform_of_an_index(ctr: Ctr, wire: Wire, api: Api, image:
     name = f"{wire.host}/containerd/multi"
     layout = image.layout(tmp_path / "image", architectures=("amd64", "arm64"), tag="1")
     archive = layout.archive(tmp_path / "image.tar")
-    ctr.run("images", "import", "--no-unpack", "--all-platforms", "--base-name", name, archive)
+    ctr.run("images", "import", LOCAL, "--no-unpack", "--all-platforms", "--base-name", name, archive)
     ctr.push(f"{name}:1")
     ctr.run("images", "remove", "--sync", f"{name}:1")
 
