@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.api import Api
+from tests.clients.clock import Clock
 from tests.clients.contract import GREETING
 from tests.clients.goprogram import build_program
 from tests.clients.images import Image
@@ -56,6 +57,31 @@ def puller(people: People) -> Account:
     return people.join(READ_ONLY)
 
 
+@pytest.fixture(scope="session")
+def aging(scratch: Path) -> Iterator[tuple[Registry, Clock]]:
+    """Another such registry, whose clock the tests set."""
+    folder = scratch / "aging"
+    folder.mkdir()
+    clock = Clock(folder)
+    settings = {"ESTIVA_ADMIN_PASSWORD": ADMIN.password, "ESTIVA_TOKEN_LIFE": "60", **clock.settings}
+    with registry_running(folder, settings=settings) as running:
+        yield running, clock
+
+
+@pytest.fixture
+def clock(aging: tuple[Registry, Clock]) -> Clock:
+    """The clock of the registry behind `aging_wire`, right at first."""
+    aging[1].set(0)
+    return aging[1]
+
+
+@pytest.fixture
+def aging_wire(aging: tuple[Registry, Clock]) -> Iterator[Wire]:
+    """That registry behind a recording proxy."""
+    with Wire(aging[0].port).open() as wire:
+        yield wire
+
+
 @pytest.fixture
 def api(registry: Registry) -> Iterator[Api]:
     """The registry, asked directly."""
@@ -89,3 +115,9 @@ def image(program: bytes) -> Image:
 def another(program: bytes) -> Image:
     """Another such image."""
     return Image.around(program)
+
+
+@pytest.fixture
+def small(program: bytes) -> Image:
+    """One of three layers."""
+    return Image.around(program, layers=3)

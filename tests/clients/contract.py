@@ -7,16 +7,17 @@ from typing import Protocol
 import pytest
 
 from tests.clients.api import Api
+from tests.clients.clock import Clock
 from tests.clients.images import Image, layers_of
-from tests.clients.people import Account, People
+from tests.clients.people import ADMIN, Account, People
 from tests.clients.wire import Wire
 from tests.tools import CommandFailed
 
 GREETING = "carried by estiva"
 
-
 # What clients say, each in its own words, where they are not let in.
 REFUSED = r"(?i)unauthori[sz]ed|denied|forbidden|authentication required|invalid username/password|\b40[13]\b"
+TOKENS_OVER = 600  # seconds; more than any token here lasts
 
 
 class Client(Protocol):
@@ -50,6 +51,9 @@ class CopyingClient(Client, Protocol):
 
 class ClientContract:
     """The suite; a subclass has a fixture `client`."""
+
+    # Told that its token has expired, this client asks for another; others end with what they were told.
+    renews_tokens = True
 
     @pytest.fixture
     def pushed(self, client: Client, wire: Wire, image: Image, tmp_path: Path) -> str:
@@ -125,6 +129,52 @@ class ClientContract:
         with pytest.raises(CommandFailed, match=REFUSED):
             client.pull(pushed)
 
+    def test_pushes_anew_what_an_expired_token_ended(
+        self, client: Client, aging_wire: Wire, clock: Clock, small: Image, tmp_path: Path
+    ) -> None:
+        reference = self._aging(client, aging_wire, small, tmp_path)
+        aging_wire.before_the_next("POST", "/blobs/uploads/", lambda: clock.set(TOKENS_OVER))
+
+        with contextlib.nullcontext() if self.renews_tokens else pytest.raises(CommandFailed, match=REFUSED):
+            client.push(reference)
+
+        assert aging_wire.select("POST", "/blobs/uploads/", 401)
+        if not self.renews_tokens:
+            client.push(reference)
+        assert aging_wire.select("PUT", "/manifests/", 201)
+
+    def test_pulls_or_says_why_not_when_its_token_expires(
+        self, client: Client, aging_wire: Wire, clock: Clock, small: Image, tmp_path: Path
+    ) -> None:
+        reference = self._aging(client, aging_wire, small, tmp_path)
+        client.push(reference)
+        aging_wire.clear()
+        aging_wire.before_the_next("GET", "/blobs/sha256:", lambda: clock.set(TOKENS_OVER))
+
+        with contextlib.nullcontext() if self.renews_tokens else pytest.raises(CommandFailed, match=REFUSED):
+            client.pull(reference)
+
+        assert aging_wire.select("GET", "/blobs/sha256:", 401)
+
+    def test_asks_for_tokens_as_often_as_it_finds_them_over(
+        self, client: Client, aging_wire: Wire, clock: Clock, small: Image, tmp_path: Path
+    ) -> None:
+        clock.set(-TOKENS_OVER)  # so every token seems old to a client that looks at its times
+        reference = self._aging(client, aging_wire, small, tmp_path)
+
+        client.push(reference)
+
+        assert aging_wire.select("PUT", "/manifests/", 201)
+        asked = aging_wire.select("GET", "^/token") + aging_wire.select("POST", "^/token")
+        assert len(asked) > len(small.files) or self.renews_tokens
+
+    def _aging(self, client: Client, wire: Wire, image: Image, folder: Path) -> str:
+        """The name of an image that the client has, and will push to the registry whose clock is set."""
+        reference = f"{wire.host}/aging/{image.name}:1"
+        client.login(wire.host, ADMIN)
+        client.take(image, reference, folder / "image")
+        return reference
+
 
 class CopyingClientContract(ClientContract):
     """The suite for a client that copies by mounting."""
@@ -162,5 +212,6 @@ class CopyingClientContract(ClientContract):
         assert wire.exchanges
         assert wire.mounted() == set()
         assert wire.downloaded() == set()
+        assert wire.found("team/app") == set()
         expected = sum(layer["size"] for layer in stored["layers"]) if self.keeps_images else 0
         assert wire.uploaded() >= expected

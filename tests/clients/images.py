@@ -30,12 +30,17 @@ class Image:
     files: tuple[tuple[str, bytes], ...]
 
     @classmethod
-    def around(cls, program: bytes, *, shared: tuple[tuple[str, bytes], ...] = ()) -> "Image":
-        """An image of nine layers around the program; no other image has a layer of it that is not `shared`."""
-        own = LAYERS - 1 - len(shared)
+    def around(cls, program: bytes, *, shared: tuple[tuple[str, bytes], ...] = (), layers: int = LAYERS) -> "Image":
+        """An image of so many layers around the program; no other image has a layer of it that is not `shared`."""
+        own = layers - 1 - len(shared)
         program += os.urandom(16)  # a loader reads no further than the headers say
         padding = tuple((f"padding{number}", os.urandom(40_000 + 10_000 * number)) for number in range(own))
         return cls((("hello", program), *shared, *padding))
+
+    @property
+    def name(self) -> str:
+        """A name of its own, as a part of a repository's."""
+        return digest_of(self.files[0][1]).removeprefix("sha256:")[:12]
 
     def context(self, folder: Path) -> Path:
         """A build context: a Dockerfile that starts from nothing and adds file by file."""

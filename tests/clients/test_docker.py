@@ -1,5 +1,6 @@
 """docker: the command and its engine."""
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,7 +13,7 @@ from tests.clients.engines import docker_engine
 from tests.clients.images import Image
 from tests.clients.people import ADMIN, Account
 from tests.clients.wire import Wire
-from tests.serving import Registry
+from tests.serving import OPEN, Registry, registry_running
 from tests.tools import run
 
 
@@ -71,6 +72,7 @@ def docker(engine: dict[str, str], wire: Wire, api: Api, require_tool: Callable[
 
 
 class TestDocker(CopyingClientContract):
+    renews_tokens = False
     sends_config = True
     keeps_images = True
 
@@ -88,6 +90,19 @@ def test_runs_a_pulled_image(docker: Docker, registry: Registry, image: Image, t
     docker.pull(reference)
 
     assert docker.run("run", "--rm", reference) == GREETING
+
+
+def test_pushes_and_pulls_without_login_where_the_registry_is_open(
+    docker: Docker, image: Image, tmp_path: Path
+) -> None:
+    folder = tmp_path / "open"
+    folder.mkdir()
+    with registry_running(folder, settings=OPEN) as registry, contextlib.closing(Api(registry.host)) as api:
+        reference = f"{registry.host}/docker/open:1"
+        docker.take(image, reference, tmp_path / "image")
+        docker.push(reference)
+
+        assert docker.pull(reference) == api.manifest("docker/open", "1").digest
 
 
 def test_pulls_by_digest(docker: Docker, wire: Wire, api: Api, image: Image, tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.api import Api
-from tests.clients.contract import REFUSED
+from tests.clients.clock import Clock
+from tests.clients.contract import REFUSED, TOKENS_OVER
 from tests.clients.people import ADMIN, Account, People
 from tests.clients.wire import Wire
 from tests.tools import CommandFailed, run
@@ -116,6 +117,20 @@ def test_pulls_but_cannot_push_for_who_may_only_pull(
     assert not api.has_manifest("closed/cargo", "1.2.3_build.4")
     chart.unlink()
     _pull(helm, wire, "charts")
+    assert chart.exists()
+
+
+def test_pushes_on_and_pulls_on_when_its_token_expires(helm: Helm, chart: Path, aging_wire: Wire, clock: Clock) -> None:
+    _login(helm, aging_wire.host, ADMIN)
+    aging_wire.before_the_next("POST", "/blobs/uploads/", lambda: clock.set(TOKENS_OVER))
+
+    _push(helm, chart, aging_wire, "aging")
+
+    assert aging_wire.select("POST", "/blobs/uploads/", 401)
+    chart.unlink()
+    aging_wire.before_the_next("GET", "/blobs/sha256:", lambda: clock.set(2 * TOKENS_OVER))
+    _pull(helm, aging_wire, "aging")
+    assert aging_wire.select("GET", "/blobs/sha256:", 401)
     assert chart.exists()
 
 

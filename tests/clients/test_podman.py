@@ -70,6 +70,7 @@ def podman(command: list[str], wire: Wire, api: Api, tmp_path: Path) -> Podman:
 
 
 class TestPodman(CopyingClientContract):
+    renews_tokens = False
     asks_first = True
     sends_config = True
     keeps_images = True

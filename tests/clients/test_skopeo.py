@@ -66,6 +66,7 @@ def skopeo(require_tool: Callable[[str], str], wire: Wire, tmp_path: Path) -> Sk
 
 
 class TestSkopeo(CopyingClientContract):
+    renews_tokens = False
     asks_first = True
     sends_config = True
 

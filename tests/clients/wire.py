@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 
 _PIECE = 1 << 16
@@ -56,6 +56,7 @@ class Wire:
         self.host = ""
         self._registry_port = registry_port
         self._open: set[asyncio.StreamWriter] = set()
+        self._awaited: tuple[str, str, Callable[[], None]] | None = None
 
     @contextlib.contextmanager
     def open(self) -> Iterator["Wire"]:
@@ -77,6 +78,10 @@ class Wire:
     def clear(self) -> None:
         """Forget what was said so far."""
         self.exchanges.clear()
+
+    def before_the_next(self, method: str, path: str, act: Callable[[], None]) -> None:
+        """Call `act`, once, before the next request of that method whose target matches goes on to the registry."""
+        self._awaited = (method, path, act)
 
     def select(self, method: str, path: str, *statuses: int) -> list[Exchange]:
         """The exchanges of that method whose target matches the pattern and whose answer is one of `statuses`."""
@@ -159,6 +164,7 @@ class Wire:
         request = _Head.parse(first + await reader.readuntil(b"\r\n\r\n"))
         exchange = Exchange(method=request.words[0], target=request.words[1])
         self.exchanges.append(exchange)
+        self._act_before(exchange)
         upstream_writer.write(request.raw)
         sending = asyncio.create_task(_carry_body(request, reader, upstream_writer, exchange))
         try:
@@ -170,6 +176,14 @@ class Wire:
         finally:
             sending.cancel()
             await asyncio.gather(sending, return_exceptions=True)
+
+    def _act_before(self, exchange: Exchange) -> None:
+        if self._awaited is None:
+            return
+        method, path, act = self._awaited
+        if exchange.method == method and re.search(path, exchange.target):
+            self._awaited = None
+            act()
 
 
 async def _carry_answer(
