@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
 from estiva.reference import RepositoryName
-from storage.blobs import BlobStore, DigestMismatchError, Upload, UploadBusyError, UploadUnknownError
+from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import UploadRecord
@@ -57,9 +57,11 @@ class Uploading:
         self._threads = threads
 
     async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
-        """Begin an upload and return its id, which nobody can guess. It outlives this process."""
+        """Begin an upload and return its id, which nobody can guess. It outlives this process.
+
+        The blob store hears of it with its first bytes: most uploads are one request after this, or none.
+        """
         upload_id = str(uuid.uuid4())
-        await self._blocking(self._blob_store.create_upload, upload_id)
         record = UploadRecord(upload_id, name, algorithm, owner)
         # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
         await self._database.write(lambda: uploads.start(record), durable=False)
@@ -68,8 +70,10 @@ class Uploading:
     async def offset(self, key: UploadKey) -> int:
         """How many bytes of the upload are here. BlobUploadUnknown."""
         await self._record(key)
-        with _in_the_protocols_words():
+        try:
             return await self._blocking(self._blob_store.upload_offset, key.id)
+        except UploadUnknownError:
+            return 0
 
     async def append(self, key: UploadKey, body: Body, start: int | None = None) -> int:
         """Add the body's bytes and return the new offset. BlobUploadUnknown.
@@ -113,9 +117,37 @@ class Uploading:
         try:
             _require_order(upload, start)
             await body(upload.write)
-            await self._commit(record, upload, digest)
+            await self._enter(record, digest, partial(upload.commit, digest))
         finally:
             await self._blocking(upload.close)
+
+    async def finish_whole(self, key: UploadKey, digest: Digest, content: bytes, start: int | None = None) -> None:
+        """As `finish`, with a body that is here already: everything up to the blob in one turn of a thread."""
+        record = await self._find(key)
+        if record is None:
+            await self._require_finished(key, digest)
+        else:
+            await self._take_whole(replace(record, algorithm=digest.algorithm), digest, content, start)
+
+    async def take(self, name: RepositoryName, digest: Digest, content: bytes) -> None:
+        """Make this content a blob of that digest; durable when this returns. DigestInvalid."""
+        # Nobody is told of this upload, so nothing is entered for it: if the process dies, its bytes are an orphan's.
+        record = UploadRecord(str(uuid.uuid4()), name, digest.algorithm)
+        try:
+            await self._take_whole(record, digest, content, None)
+        except BaseException:
+            await self._blocking(self._blob_store.discard_upload, record.id)
+            raise
+
+    async def _take_whole(self, record: UploadRecord, digest: Digest, content: bytes, start: int | None) -> None:
+        def store() -> StoredBlob:
+            with closing(self._opened(record)) as upload:
+                _require_order(upload, start)
+                if content:
+                    upload.write(memoryview(content))
+                return upload.commit(digest)
+
+        await self._enter(record, digest, store)
 
     async def cancel(self, key: UploadKey) -> None:
         """Forget the upload and its bytes. BlobUploadUnknown."""
@@ -174,7 +206,7 @@ class Uploading:
             raise BlobUploadUnknown(detail={"upload": key.id[:64]})
 
     async def _open(self, record: UploadRecord) -> Upload:
-        opening = asyncio.ensure_future(self._blocking(self._blob_store.open_upload, record.id, record.algorithm))
+        opening = asyncio.ensure_future(self._blocking(self._opened, record))
         try:
             with _in_the_protocols_words():
                 return await asyncio.shield(opening)
@@ -183,10 +215,20 @@ class Uploading:
             opening.add_done_callback(_close_opened)
             raise
 
-    async def _commit(self, record: UploadRecord, upload: Upload, digest: Digest) -> None:
+    def _opened(self, record: UploadRecord) -> Upload:
+        """The upload, open; in a thread. An entry without bytes is an upload that has got none yet, or lost them."""
+        try:
+            return self._blob_store.open_upload(record.id, record.algorithm)
+        except UploadUnknownError:
+            with suppress(FileExistsError):
+                self._blob_store.create_upload(record.id)
+            return self._blob_store.open_upload(record.id, record.algorithm)
+
+    async def _enter(self, record: UploadRecord, digest: Digest, store: Callable[[], StoredBlob]) -> None:
+        """Have the blob stored, in a thread, and then enter it. DigestInvalid, after which the upload is gone."""
         try:
             with _in_the_protocols_words():
-                stored = await self._blocking(upload.commit, digest)
+                stored = await self._blocking(store)
         except DigestMismatchError:
             await self.discard([record.id])
             raise DigestInvalid(detail={"digest": str(digest)}) from None

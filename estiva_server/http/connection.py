@@ -160,7 +160,9 @@ class Connection(HttpToolsProtocol):
             if len(exchange.body) > HIGH_WATER_LIMIT:
                 self.flow.pause_reading()
             exchange.more_body = not self._framing.complete
-            exchange.message_event.set()
+            # A body whose end is known to be near comes whole: a piece more would only wake whoever waits for all.
+            if self._framing.complete or self._framing.length is None or self.flow.read_paused:
+                exchange.message_event.set()
         if self._framing.complete:
             self.phase = Phase.BUSY
             if exchange.response_complete:

@@ -19,6 +19,8 @@ from registry.api.room import Place
 
 MAX_QUERY_VALUES = 1000
 READ_SECONDS = 60.0
+SMALL = 128 * 1024
+"""A body shorter than this is worth holding: what is done with it is then done in one go."""
 API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 """The header that every response of the API carries."""
 
@@ -138,15 +140,28 @@ class Call:
         except TimeoutError:
             raise BodyTimeout from None
 
+    async def small_body(self) -> bytes | None:
+        """The whole body where it is announced to be small, None where it is not: it is then still to be poured.
+
+        Unavailable where other requests hold all the memory there is for bodies.
+        """
+        if self.content_length is None or self.content_length >= SMALL:
+            return None
+        return await self._read(SMALL)
+
     async def _read(self, limit: int) -> bytes | None:
         body = bytearray()
         while True:
             message = await self.receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected("the client left before the body's end")
-            body += message.get("body", b"")
-            if len(body) > limit:
+            piece: bytes = message.get("body", b"")
+            if len(body) + len(piece) > limit:
                 return None
-            self.place.hold(len(body))
-            if not message.get("more_body", False):
+            self.place.hold(len(body) + len(piece))
+            more = message.get("more_body", False)
+            if not body and not more:
+                return piece
+            body += piece
+            if not more:
                 return bytes(body)

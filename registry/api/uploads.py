@@ -51,8 +51,12 @@ async def put(registry: Registry, call: Call) -> Response:
         raise DigestInvalid("the digest parameter is missing")
     digest = Digest.parse(named)
     start = chunk_start(call.headers.get("content-range"), call.content_length)
+    content = await call.small_body()
     with _telling_where_it_ends(call, upload_id):
-        await registry.uploading.finish(_key(call), digest, call.pour, start)
+        if content is not None:
+            await registry.uploading.finish_whole(_key(call), digest, content, start)
+        else:
+            await registry.uploading.finish(_key(call), digest, call.pour, start)
     return _created(call, digest)
 
 
@@ -64,6 +68,10 @@ async def delete(registry: Registry, call: Call) -> Response:
 
 async def _whole(registry: Registry, call: Call, digest: Digest) -> Response:
     await call.require(UPLOAD_AT_ONCE)
+    content = await call.small_body()
+    if content is not None:
+        await registry.uploading.take(call.repository, digest, content)
+        return _created(call, digest)
     upload_id = await registry.uploading.start(call.repository, digest.algorithm, call.owner)
     try:
         await registry.uploading.finish(UploadKey(call.repository, upload_id, call.owner), digest, call.pour)

@@ -19,7 +19,7 @@ WHERE repositories.name = :name AND repository_blobs.digest = :digest AND blobs.
 RECORD = """
 INSERT INTO blobs (digest, size, store_key, state, created_at) VALUES (:digest, :size, :key, 'live', :now)
 ON CONFLICT (digest) DO UPDATE SET size = excluded.size, store_key = excluded.store_key, state = 'live'
-WHERE blobs.state <> 'live'
+WHERE blobs.state <> 'live' RETURNING store_key
 """
 LINK = """
 INSERT INTO repository_blobs (repository_id, digest, created_at)
@@ -68,9 +68,11 @@ def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key:
     # First, as a sweep takes these rows in the same order: neither then waits for the other.
     yield from collection.review(digest)
     yield from collection.discard_bad(digest)
-    yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
+    entered = yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
     yield Statement(LINK, {"repository": repository, "digest": str(digest)})
     yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
+    if entered:
+        return key
     rows = yield Statement("SELECT store_key FROM blobs WHERE digest = :digest", {"digest": str(digest)})
     served: str = rows[0][0]
     return served

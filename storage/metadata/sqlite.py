@@ -136,11 +136,15 @@ class SQLiteDatabase:
             self._replace_lost_writer()
             self._set_synchronous(any(pending.durable for pending in group))
             self._writer.execute("BEGIN IMMEDIATE")
-            outcomes.extend((pending, *self._run(pending)) for pending in group)
+            if len(group) == 1:
+                result = _drive(self._writer, group[0].work())
+                outcomes.append((group[0], result, None))
+            else:
+                outcomes.extend((pending, *self._run(pending)) for pending in group)
             self._writer.execute("COMMIT")
         except Exception as error:
             self._roll_back()
-            told = _translate(error) if isinstance(error, sqlite3.Error) else error
+            told = _told(error)
             outcomes = [(pending, None, told) for pending in group]
         for pending, result, refusal in outcomes:
             _deliver(pending, result, refusal)
@@ -155,10 +159,10 @@ class SQLiteDatabase:
         self._writer.execute("SAVEPOINT work")
         try:
             result = _drive(self._writer, pending.work())
-        except sqlite3.IntegrityError as error:
-            refusal: BaseException = ConstraintError(str(error))
-        except sqlite3.Error:
-            raise  # the database itself is in trouble: the whole group fails
+        except sqlite3.Error as error:
+            if not isinstance(error, sqlite3.IntegrityError):
+                raise  # the database itself is in trouble: the whole group fails
+            refusal: BaseException = _told(error)
         except Exception as error:
             refusal = error
         else:
@@ -223,6 +227,13 @@ def _deliver(pending: _Pending, result: Any, refusal: BaseException | None) -> N
     except RuntimeError:
         # The loop that asked is gone, and with it everybody who could want to know.
         return
+
+
+def _told(error: Exception) -> Exception:
+    """What is said of an error to whoever gave the work."""
+    if isinstance(error, sqlite3.IntegrityError):
+        return ConstraintError(str(error))
+    return _translate(error) if isinstance(error, sqlite3.Error) else error
 
 
 def _translate(error: sqlite3.Error) -> RegistryError:

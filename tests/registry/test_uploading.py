@@ -185,6 +185,8 @@ async def test_a_repository_that_is_deleted_takes_its_uploads_with_it(
 ) -> None:
     upload_id = await registry.uploading.start(NAME)
     kept = await registry.uploading.start(OTHER)
+    for name, begun in ((NAME, upload_id), (OTHER, kept)):
+        await registry.uploading.append(UploadKey(name, begun), body(b"x"))
     await registry.deleting.repository(NAME)
     assert list(blob_store.stale_uploads(-1)) == [kept]
     with pytest.raises(BlobUploadUnknown):
@@ -209,6 +211,7 @@ async def test_uploads_that_nobody_touches_are_purged_and_others_stay(
     registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
 ) -> None:
     idle = [await registry.uploading.start(NAME) for _ in range(2)]
+    await registry.uploading.append(UploadKey(NAME, idle[0]), body(b"x"))
     blob_store.create_upload("orphan")
     assert await registry.uploading.purge(3600) == 0
     lost = await registry.uploading.start(NAME)
@@ -229,3 +232,70 @@ async def test_an_old_upload_that_still_gets_bytes_is_not_purged(registry: Regis
     await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
     assert await registry.uploading.purge(0.1) == 0
     assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == len(CONTENT)
+
+
+async def test_an_upload_takes_no_room_before_its_first_byte(registry: Registry, blob_store: MemoryBlobStore) -> None:
+    upload_id = await registry.uploading.start(NAME)
+    assert list(blob_store.stale_uploads(-1)) == []
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 0
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
+    assert list(blob_store.stale_uploads(-1)) == [upload_id]
+
+
+async def test_content_at_hand_ends_an_upload_in_one_go(registry: Registry, blob_store: MemoryBlobStore) -> None:
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    await registry.uploading.append(key, body(CONTENT[:5]))
+    with pytest.raises(BlobUploadOutOfOrder) as refused:
+        await registry.uploading.finish_whole(key, DIGEST, CONTENT[5:], start=4)
+    assert refused.value.detail == {"offset": 5}
+    for _ in range(2):  # the second time its end was only never heard of
+        await registry.uploading.finish_whole(key, DIGEST, CONTENT[5:], start=5)
+    assert await pulled(registry, DIGEST) == CONTENT
+    assert (blobs_in(blob_store), list(blob_store.stale_uploads(-1))) == (1, [])
+
+
+async def test_content_at_hand_of_another_digest_ends_the_upload(
+    registry: Registry, blob_store: MemoryBlobStore
+) -> None:
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    with pytest.raises(DigestInvalid):
+        await registry.uploading.finish_whole(key, Digest.of(b"other"), CONTENT)
+    with pytest.raises(BlobUploadUnknown):
+        await registry.uploading.finish_whole(key, DIGEST, CONTENT)
+    assert (blobs_in(blob_store), list(blob_store.stale_uploads(-1))) == (0, [])
+
+
+async def test_content_at_hand_waits_for_nobody_who_writes_to_the_upload(registry: Registry) -> None:
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(write: Callable[[memoryview], None]) -> int:
+        arrived.set()
+        await go_on.wait()
+        return 0
+
+    first = asyncio.create_task(registry.uploading.append(key, slow))
+    await arrived.wait()
+    with pytest.raises(BlobUploadInvalid, match="another request is writing"):
+        await registry.uploading.finish_whole(key, DIGEST, CONTENT)
+    go_on.set()
+    await first
+    await registry.uploading.finish_whole(key, DIGEST, CONTENT)
+    assert await pulled(registry, DIGEST) == CONTENT
+
+
+async def test_a_blob_is_taken_without_an_upload(
+    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+) -> None:
+    for _ in range(2):
+        await registry.uploading.take(NAME, DIGEST, CONTENT)
+    assert await pulled(registry, DIGEST) == CONTENT
+    with pytest.raises(DigestInvalid):
+        await registry.uploading.take(NAME, Digest.of(b"other"), CONTENT)
+    assert blobs_in(blob_store) == await count(database, "blobs") == 1
+    assert (await count(database, "uploads"), list(blob_store.stale_uploads(-1))) == (0, [])
+
+
+async def test_the_empty_blob_can_be_at_hand_too(registry: Registry) -> None:
+    await registry.uploading.take(NAME, Digest.of(b""), b"")
+    assert await pulled(registry, Digest.of(b"")) == b""
