@@ -23,7 +23,17 @@ from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
-from estiva_server.jobs import PURGE_EVERY, QUEUE_EVERY, SCRUB_EVERY, Collection, Scrub, UploadPurge, repeat
+from estiva_server.jobs import (
+    LOOK_FOR_LIFECYCLES_EVERY,
+    PURGE_EVERY,
+    QUEUE_EVERY,
+    SCRUB_EVERY,
+    Collection,
+    Lifecycle,
+    Scrub,
+    UploadPurge,
+    repeat,
+)
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.mirroring import build_cache
@@ -40,6 +50,8 @@ from registry.collecting import Collecting, Retention
 from registry.creating import Creating
 from registry.deleting import Deleting
 from registry.images import Images
+from registry.lifecycle.policies import LifecyclePolicies
+from registry.lifecycle.running import LifecycleRuns
 from registry.listing import Listing
 from registry.mirroring.importing import import_worker
 from registry.mirroring.keeping import nothing_else
@@ -49,6 +61,7 @@ from registry.pushing import Pushing
 from registry.repositories import Repositories
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
+from registry.users import NoUsers
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
 
@@ -131,17 +144,20 @@ def build_registry(
     pulling = Pulling(database, blob_store, settings.gc_grace)
     uploading = Uploading(database, blob_store, threads)
     creating = Creating(database, settings.create_on_push)
+    users = NoUsers()  # nothing runs here yet what is stored here
     return Registry(
         pulling=pulling,
         pushing=Pushing(database, threads),
         uploading=uploading,
-        deleting=Deleting(database, uploading),
+        deleting=Deleting(database, uploading, users),
         listing=Listing(database),
         collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
         scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
         repositories=Repositories(database),
         images=Images(database),
         pulls=Pulls(database),
+        lifecycle_policies=LifecyclePolicies(database, threads, settings.lifecycle_every),
+        lifecycle_runs=LifecycleRuns(database, threads, users, settings.lifecycle_every),
         creating=creating,
         cache=build_cache(settings, database, security, (pulling, uploading, creating), threads, nothing_else, tallies),
     )
@@ -232,6 +248,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
         asyncio.create_task(repeat(SCRUB_EVERY, _scrub(parts))),
+        asyncio.create_task(repeat(LOOK_FOR_LIFECYCLES_EVERY, Lifecycle(parts.registry.lifecycle_runs))),
         asyncio.create_task(repeat(DELIVER_EVERY, parts.telling.deliver)),
         asyncio.create_task(repeat(COUNT_EVENTS_EVERY, parts.telling.delivering.look)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),

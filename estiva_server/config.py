@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     private_issuers: bool = Field(
         False, description="Fetch keys of trusted issuers over plain HTTP and from private addresses too."
     )
+    lifecycle_every: float = Field(
+        86_400, ge=60, description="Seconds between two runs of a repository's lifecycle policy, about."
+    )
     private_webhooks: bool = Field(
         False, description="Send events to webhooks over plain HTTP and to private addresses too."
     )

@@ -6,12 +6,14 @@ import random
 from collections.abc import Awaitable, Callable
 
 from registry.collecting import Collecting
+from registry.lifecycle.running import LifecycleRuns
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 
 logger = logging.getLogger("estiva.jobs")
 
 PURGE_EVERY = 300.0
+LOOK_FOR_LIFECYCLES_EVERY = 60.0
 SCRUB_EVERY = 60.0
 QUEUE_EVERY = 1.0
 
@@ -75,3 +77,16 @@ class Scrub:
             logger.info(
                 "scrub: all blobs were read; %d storage keys that nothing names went to the trash", compared.orphans
             )
+
+
+class Lifecycle:
+    """Carries out the lifecycle policies that are due."""
+
+    def __init__(self, runs: LifecycleRuns) -> None:
+        self._runs = runs
+
+    async def __call__(self) -> None:
+        """Carry them out, and say so where something expired."""
+        for name, run in (await self._runs.run_due()).items():
+            if run.expired or run.kept:
+                logger.info("lifecycle of %s: %d images expired, %d kept", name, len(run.expired), len(run.kept))

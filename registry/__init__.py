@@ -6,6 +6,8 @@ from registry.collecting import Collecting
 from registry.creating import Creating
 from registry.deleting import Deleting
 from registry.images import Images
+from registry.lifecycle.policies import LifecyclePolicies
+from registry.lifecycle.running import LifecycleRuns
 from registry.listing import Listing
 from registry.mirroring.cache import PullThroughCache
 from registry.pulling import Pulling
@@ -32,3 +34,5 @@ class Registry:
     pulls: Pulls
     creating: Creating
     cache: PullThroughCache
+    lifecycle_policies: LifecyclePolicies
+    lifecycle_runs: LifecycleRuns

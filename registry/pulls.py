@@ -2,15 +2,21 @@
 
 import time
 from collections import OrderedDict
+from collections.abc import Mapping
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName
-from storage.metadata import images
-from storage.metadata.database import Database
+from storage.metadata import events, images
+from storage.metadata.audit import Actor
+from storage.metadata.database import Database, Work
+from storage.metadata.events import Action, Event
 
 AT_MOST_EVERY = 3600.0
 """Seconds between two times that are written down for one image: it need not be known better."""
 MOST_REMEMBERED = 100_000
+
+SOMEBODY = Actor("")
+"""Who pulled: any number of principals, none of whom is noted."""
 
 
 class Pulls:
@@ -33,8 +39,14 @@ class Pulls:
         if not due:
             return 0
         # Losing a minute of this to a power failure is no loss: the image is pulled again.
-        await self._database.write(lambda: images.pulled(due), durable=False)
+        await self._database.write(lambda: _written(due), durable=False)
         self._written.update(due)
         while len(self._written) > MOST_REMEMBERED:
             self._written.popitem(last=False)
         return len(due)
+
+
+def _written(due: Mapping[tuple[str, str], float]) -> Work[None]:
+    yield from images.pulled(due)
+    for key, digest in sorted(due):
+        yield from events.record(RepositoryName.of_key(key), [Event(Action.PULL, SOMEBODY, Digest.parse(digest))])

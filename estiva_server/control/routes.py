@@ -7,6 +7,7 @@ from estiva_server.control.audit import AuditAPI
 from estiva_server.control.collection import CollectionAPI, ScrubbingAPI
 from estiva_server.control.groups import GroupsAPI
 from estiva_server.control.issuers import IssuersAPI
+from estiva_server.control.lifecycle import LifecycleAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
@@ -29,6 +30,7 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *IssuersAPI(operating, security.issuers).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
         *ScrubbingAPI(operating, registry.scrubbing).routes(),
+        *LifecycleAPI(operating, registry.lifecycle_policies, registry.lifecycle_runs).routes(),
         *WebhooksAPI(operating, webhooks).routes(),
         *UpstreamsAPI(operating, registry.cache).routes(),
         *AuditAPI(operating, database, security.keys).routes(),

@@ -62,7 +62,7 @@ def eventbridge(delivery: Delivery, place: Place) -> dict[str, Any]:
     }
     if delivery.tag is not None:
         detail["image-tag"] = delivery.tag
-    more = {"principal": delivery.actor, **_more(delivery)}
+    more = {**({"principal": delivery.actor} if delivery.actor else {}), **_more(delivery)}
     return {
         "version": "0",
         "id": delivery.event,
@@ -83,7 +83,7 @@ def cloudevent(delivery: Delivery, place: Place) -> dict[str, Any]:
         "repository": delivery.repository.text,
         "digest": delivery.digest,
         "tag": delivery.tag,
-        "principal": delivery.actor,
+        "principal": delivery.actor or None,
         **_more(delivery),
     }
     return {

@@ -6,24 +6,14 @@ Schema": `sha256-<64 digits>`; cosign adds `.sig`, `.att`, `.sbom`).
 """
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from estiva.digest import Digest
+from storage.metadata.lifecycle import ManifestFacts
 
 _FALLBACK = re.compile(r"(sha256-[0-9a-f]{64}|sha512-[0-9a-f]{64,128})(?:\.(?:sig|att|sbom))?")
-
-
-@dataclass(frozen=True, slots=True)
-class ManifestFacts:
-    """What a lifecycle has to know of a manifest; times are seconds since the epoch, tags come with theirs."""
-
-    digest: Digest
-    pushed_at: float
-    pulled_at: float | None = None
-    subject: Digest | None = None
-    children: tuple[Digest, ...] = ()
-    tags: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +40,26 @@ def images_of(manifests: Collection[ManifestFacts]) -> list[Image]:
     return [_image(facts, digest, closures[digest], subjects) for digest in sorted(closures, key=str)]
 
 
-def doomed(images: Iterable[Image], expired: Collection[Digest]) -> dict[Digest, frozenset[Digest]]:
-    """Per expired image what goes with it: its manifests that no image reaches which stays."""
-    images = list(images)
-    kept = {member for image in images if image.digest not in expired for member in image.members}
-    return {image.digest: image.members - kept for image in images if image.digest in expired}
+def needed(images: Iterable[Image]) -> Counter[Digest]:
+    """How many of these images each manifest is in."""
+    return Counter(member for image in images for member in image.members)
+
+
+def doomed(image: Image, need: Mapping[Digest, int]) -> frozenset[Digest]:
+    """What goes with the image: its manifests that are in no other image, as `needed` counts them."""
+    return frozenset(member for member in image.members if need[member] == 1)
 
 
 def subject_of(tag: str) -> str | None:
     """What a fallback tag is about: how such a digest's tag begins; None for an ordinary tag."""
     match = _FALLBACK.fullmatch(tag)
     return match.group(1) if match else None
+
+
+def fallback_tags(digest: Digest) -> list[str]:
+    """Every tag that says of a manifest that it refers to this digest."""
+    names = {fallback_tag(digest), f"{digest.algorithm.value}-{digest.hex}"}
+    return sorted(name + suffix for name in names for suffix in ("", ".sig", ".att", ".sbom"))
 
 
 def fallback_tag(digest: Digest) -> str:

@@ -20,6 +20,8 @@ CONTENTS = (
     "repository_blobs",
     "uploads",
     "repository_policies",
+    "lifecycle_policies",
+    "lifecycle_previews",
 )
 
 

@@ -66,7 +66,7 @@ def policies() -> typer.Typer:
     @app.command()
     def put(context: typer.Context, name: Name, document: Document, repository: OfRepository = False) -> None:
         """Enter a policy, or replace it."""
-        text, server = _read(document), server_of(context)
+        text, server = read_document(document), server_of(context)
         if repository:
             server.repository_policy("PUT", name, text)
         else:
@@ -96,7 +96,7 @@ def issuers() -> typer.Typer:
     @app.command()
     def put(context: typer.Context, name: Name, document: Document) -> None:
         """Trust an issuer, or replace its rules."""
-        server_of(context).call("PUT", "issuers", name, body=_read(document))
+        server_of(context).call("PUT", "issuers", name, body=read_document(document))
 
     @app.command("rm")
     def remove(context: typer.Context, name: Name) -> None:
@@ -121,7 +121,8 @@ def _noun(robot: bool) -> str:
     return "robots" if robot else "users"
 
 
-def _read(document: str) -> str:
+def read_document(document: str) -> str:
+    """The text of that file, or of standard input for `-`. CommandError."""
     try:
         return (sys.stdin.buffer.read() if document == "-" else Path(document).read_bytes()).decode()
     except (OSError, UnicodeDecodeError) as error:

@@ -7,10 +7,23 @@ from typing import Annotated
 import typer
 
 from estiva import __version__
-from estiva.cli import access, collection, groups, principals, soundness, upstreams, webhooks
+from estiva.cli import access, collection, groups, lifecycle, principals, soundness, upstreams, webhooks
 from estiva.cli.server import DEFAULT_SERVER, CommandError
 
 GROUP = "estiva.commands"
+NOUNS = {
+    "users": principals.users,
+    "robots": principals.robots,
+    "keys": access.keys,
+    "groups": groups.groups,
+    "policies": access.policies,
+    "issuers": access.issuers,
+    "gc": collection.gc,
+    "lifecycle": lifecycle.lifecycle,
+    "webhooks": webhooks.webhooks,
+    "credentials": upstreams.credentials,
+    "upstreams": upstreams.upstreams,
+}
 
 
 def _show_version(asked: bool) -> None:
@@ -39,18 +52,10 @@ def build() -> typer.Typer:
         """A container registry that is one command."""
         context.obj = {"server": server, "username": username, "password": password, "json": as_json}
 
-    app.add_typer(principals.users(), name="users")
-    app.add_typer(principals.robots(), name="robots")
-    app.add_typer(access.keys(), name="keys")
-    app.add_typer(groups.groups(), name="groups")
-    app.add_typer(access.policies(), name="policies")
-    app.add_typer(access.issuers(), name="issuers")
-    app.add_typer(collection.gc(), name="gc")
+    for name, noun in NOUNS.items():
+        app.add_typer(noun(), name=name)
     app.command("scrub")(soundness.scrub)
     app.command("fsck")(soundness.fsck)
-    app.add_typer(webhooks.webhooks(), name="webhooks")
-    app.add_typer(upstreams.credentials(), name="credentials")
-    app.add_typer(upstreams.upstreams(), name="upstreams")
     app.command("audit")(access.audit)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         app.command(entry.name)(entry.load())

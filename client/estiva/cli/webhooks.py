@@ -36,6 +36,12 @@ def webhooks() -> typer.Typer:
         body: dict[str, Any] = {"name": name, "url": url, "format": form, "prefix": prefix}
         show(context, server_of(context).call("POST", "webhooks", body=body | ({"actions": action} if action else {})))
 
+    _changes(app)
+    _failures(app)
+    return app
+
+
+def _changes(app: typer.Typer) -> None:
     @app.command()
     def enable(context: typer.Context, name: Name) -> None:
         """Tell it again, beginning with what waited."""
@@ -55,9 +61,6 @@ def webhooks() -> typer.Typer:
     def remove(context: typer.Context, name: Name) -> None:
         """Remove a webhook, with what it has not been told yet."""
         server_of(context).call("DELETE", "webhooks", name)
-
-    _failures(app)
-    return app
 
 
 def _failures(app: typer.Typer) -> None:

@@ -225,3 +225,23 @@ def test_other_registries_are_named_signed_in_to_and_forgotten(estiva: Estiva) -
     estiva.done("credentials", "rm", "team/hub")
     estiva.done("upstreams", "rm", "verbs/hub")
     assert estiva.failed("upstreams", "rm", "verbs/hub").startswith("no such rule")
+
+
+def test_lifecycle_policies_are_tried_set_carried_out_and_removed(
+    estiva: Estiva, registry: Secured, tmp_path: Path
+) -> None:
+    registry.push(Content.of("short/lived"))
+    selection = {"tagStatus": "any", "countType": "imageCountMoreThan", "countNumber": 1}
+    policy = {"rules": [{"rulePriority": 1, "selection": selection, "action": {"type": "expire"}}]}
+    file = tmp_path / "policy.json"
+    file.write_text(json.dumps(policy))
+    assert estiva.failed("lifecycle", "show", "short/lived") == "the repository has no lifecycle policy"
+    assert estiva.json("lifecycle", "preview", "short/lived", "--policy", str(file)) == []
+    estiva.done("lifecycle", "put", "short/lived", str(file))
+    assert estiva.done("lifecycle", "show", "short/lived").document == policy
+    assert estiva.done("lifecycle", "run", "short/lived").table() == [
+        ["digest", "tags", "pushed_at", "pulled_at", "manifests", "rule"]
+    ]
+    assert estiva.json("lifecycle", "run", "short/lived")["images"] == 1
+    estiva.done("lifecycle", "rm", "short/lived")
+    assert "invalid" not in estiva.failed("lifecycle", "put", "short/lived", "-", given=b"{}")

@@ -34,6 +34,12 @@ TRUST = (
 )
 
 
+LIFECYCLE = (
+    '{{"rules":[{{"rulePriority":1,"selection":{{"tagStatus":"untagged","countType":"imageCountMoreThan",'
+    '"countNumber":9}},"action":{{"type":"expire"}}}}]}}'
+)
+
+
 class Door(NamedTuple):
     """A path with its method; what makes sense there as a body; what the administrator is answered.
 
@@ -90,6 +96,11 @@ def repository(secured: Secured, name: str) -> None:
     secured.public(f"a/{name}")
 
 
+def lifecycle(secured: Secured, name: str) -> None:
+    repository(secured, name)
+    secured.done("PUT", f"/lifecycle-policies/a/{name}", LIFECYCLE.replace("{{", "{").replace("}}", "}"))
+
+
 def of_kind(kind: str, make: Callable[[Secured, str], object], create: str, change: str) -> list[Door]:
     base = f"/{kind}"
     return [
@@ -133,6 +144,12 @@ DOORS = [
     Door("GET", "/audit", 200),
     Door("HEAD", "/audit", 200),
     Door("POST", "/signing-keys", 204),
+    Door("GET", "/lifecycle-policies/a/{made}", 200, None, lifecycle, True),
+    Door("HEAD", "/lifecycle-policies/a/{made}", 200, None, lifecycle, True),
+    Door("PUT", "/lifecycle-policies/a/{made}", 204, LIFECYCLE, repository, True),
+    Door("DELETE", "/lifecycle-policies/a/{made}", 204, None, lifecycle, True),
+    Door("POST", "/lifecycle-previews/a/{made}", 200, LIFECYCLE, repository, True),
+    Door("POST", "/lifecycle-runs/a/{made}", 200, None, lifecycle, True),
     Door("GET", "/webhooks", 200),
     Door("HEAD", "/webhooks", 200),
     Door("POST", "/webhooks", 201, '{{"name":"{new}","url":"https://hooks.example/"}}'),

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from estiva.digest import Digest
-from registry.lifecycle.images import ManifestFacts
+from storage.metadata.lifecycle import ManifestFacts
 from tests.registry.lifecycle.documents import Json
 
 DAY = 86_400

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from estiva.digest import Algorithm, Digest
 from registry.lifecycle.evaluation import DAY
-from registry.lifecycle.images import ManifestFacts
+from storage.metadata.lifecycle import ManifestFacts
 
 NOW = 1_800_000_000.0
 

@@ -1,8 +1,11 @@
 """What lives and dies as one image."""
 
+from collections import Counter
+
 from estiva.digest import Algorithm, Digest
 from registry.lifecycle.evaluation import DAY
-from registry.lifecycle.images import Image, ManifestFacts, doomed, images_of
+from registry.lifecycle.images import Image, doomed, images_of, needed
+from storage.metadata.lifecycle import ManifestFacts
 from tests.registry.lifecycle.repository import NOW, digest, fallback, manifest
 
 
@@ -79,10 +82,11 @@ def test_a_shared_child_belongs_to_both_and_goes_with_the_last() -> None:
     assert members(images) == named({"old": "old amd64", "new": "new amd64 arm64"}) | {
         digest("old"): {digest("old"), digest("amd64"), digest("gone arm64")}
     }
-    assert doomed(images, {digest("old")}) == {digest("old"): {digest("old"), digest("gone arm64")}}
-    assert set().union(*doomed(images, {digest("old"), digest("new")}).values()) == set().union(
-        *members(images).values()
-    )
+    new, old = sorted(images, key=lambda image: image.digest == digest("old"))
+    need = needed(images)
+    assert doomed(old, need) == {digest("old"), digest("gone arm64")}
+    need -= Counter(old.members)
+    assert doomed(new, need) == new.members
 
 
 def test_tags_that_refer_in_a_circle_make_one_image() -> None:
