@@ -24,10 +24,12 @@ from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
 from estiva_server.health import Health
 from estiva_server.jobs import (
+    AUDIT_EVERY,
     LOOK_FOR_LIFECYCLES_EVERY,
     PURGE_EVERY,
     QUEUE_EVERY,
     SCRUB_EVERY,
+    AuditRetention,
     Collection,
     Lifecycle,
     Scrub,
@@ -248,6 +250,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
         asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
         asyncio.create_task(repeat(SCRUB_EVERY, _scrub(parts))),
+        asyncio.create_task(repeat(AUDIT_EVERY, AuditRetention(parts.database, parts.settings.audit_retention))),
         asyncio.create_task(repeat(LOOK_FOR_LIFECYCLES_EVERY, Lifecycle(parts.registry.lifecycle_runs))),
         asyncio.create_task(repeat(DELIVER_EVERY, parts.telling.deliver)),
         asyncio.create_task(repeat(COUNT_EVENTS_EVERY, parts.telling.delivering.look)),

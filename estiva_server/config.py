@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     private_issuers: bool = Field(
         False, description="Fetch keys of trusted issuers over plain HTTP and from private addresses too."
     )
+    audit_retention: float = Field(
+        0, ge=0, description="Seconds after which records of the audit trail are removed; 0 keeps them for ever."
+    )
     lifecycle_every: float = Field(
         86_400, ge=60, description="Seconds between two runs of a repository's lifecycle policy, about."
     )

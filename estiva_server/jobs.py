@@ -9,11 +9,15 @@ from registry.collecting import Collecting
 from registry.lifecycle.running import LifecycleRuns
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
+from storage.metadata import audit
+from storage.metadata.database import Database
 
 logger = logging.getLogger("estiva.jobs")
 
 PURGE_EVERY = 300.0
 LOOK_FOR_LIFECYCLES_EVERY = 60.0
+AUDIT_EVERY = 3600.0
+AT_ONCE = 500
 SCRUB_EVERY = 60.0
 QUEUE_EVERY = 1.0
 
@@ -90,3 +94,18 @@ class Lifecycle:
         for name, run in (await self._runs.run_due()).items():
             if run.expired or run.kept:
                 logger.info("lifecycle of %s: %d images expired, %d kept", name, len(run.expired), len(run.kept))
+
+
+class AuditRetention:
+    """Removes old records of the audit trail, some at a time."""
+
+    def __init__(self, database: Database, age: float) -> None:
+        self._database = database
+        self._age = age
+
+    async def __call__(self) -> None:
+        """Remove what is too old; nothing where records are kept for ever."""
+        while self._age:
+            if await self._database.write(lambda: audit.forget(self._age, AT_ONCE), durable=False) < AT_ONCE:
+                return
+            await asyncio.sleep(0.05)  # others write too

@@ -13,7 +13,7 @@ from auth.policy import InvalidPolicyError, parse_repository_policy
 from estiva.errors import NameInvalid, NameUnknown, RegistryError
 from estiva.reference import RepositoryName
 from storage.metadata import audit, policies, repositories, templates
-from storage.metadata.audit import Actor
+from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import Database, Work
 from storage.metadata.templates import TemplateRecord
 
@@ -84,12 +84,13 @@ class Creating:
         self._on_push = on_push
         self._apply = tuple(apply)
 
-    def create(self, name: RepositoryName, reason: AppliedFor) -> Work[int]:
+    def create(self, name: RepositoryName, reason: AppliedFor, actor: Actor = SERVER) -> Work[int]:
         """The id of the repository, which is created as its template says where there is none."""
         found = yield from repositories.find(name)
         if found is not None:
             return found
         repository = yield from repositories.ensure(name)
+        yield from audit.record(actor, "CreateRepository", f"repository/{name}", applied_for=reason.value)
         template = yield from self._template(name, reason)
         if template is not None:
             policy = template.document.get("repositoryPolicy")
@@ -99,7 +100,9 @@ class Creating:
                 yield from apply(repository, template)
         return repository
 
-    async def on_push(self, name: RepositoryName, reason: AppliedFor = AppliedFor.CREATE_ON_PUSH) -> None:
+    async def on_push(
+        self, name: RepositoryName, reason: AppliedFor = AppliedFor.CREATE_ON_PUSH, actor: Actor = SERVER
+    ) -> None:
         """Create the repository that somebody who may create it pushes to, or replicates to.
 
         NameUnknown where pushes create none.
@@ -109,7 +112,7 @@ class Creating:
             by_push = reason is AppliedFor.CREATE_ON_PUSH
             if by_push and (yield from repositories.find(name)) is None and not (yield from self._may_push(name)):
                 raise NameUnknown("there is no such repository, and pushes don't create any", detail=name.text)
-            yield from self.create(name, reason)
+            yield from self.create(name, reason, actor)
 
         await self._database.write(work, durable=False)
 

@@ -17,7 +17,7 @@ async def require_repository(registry: Registry, call: Call) -> None:
     if not await registry.listing.exists(call.repository):
         await call.require(CREATE_REPOSITORY)
         reason = AppliedFor.REPLICATION if is_copy(call) else AppliedFor.CREATE_ON_PUSH
-        await registry.creating.on_push(call.repository, reason)
+        await registry.creating.on_push(call.repository, reason, call.caller.actor)
 
 
 def is_copy(call: Call) -> bool:

@@ -11,9 +11,16 @@ INSERT = """
 INSERT INTO audit (at, actor, address, action, target, detail)
 VALUES (:now, :actor, :address, :action, :target, :detail)
 """
-PAGE = """
-SELECT id, at, actor, address, action, target, detail FROM audit
-WHERE id < :before AND (:target IS NULL OR target = :target) ORDER BY id DESC LIMIT :limit
+SELECT = "SELECT id, at, actor, address, action, target, detail FROM audit WHERE id < :before"
+CONDITIONS = {
+    "target": "target = :target",
+    "actor": "actor = :actor",
+    "action": "action = :action",
+    "since": "at >= :since",
+    "until": "at < :until",
+}
+FORGET = """
+DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < :now - :age ORDER BY at LIMIT :limit) RETURNING id
 """
 
 
@@ -56,10 +63,34 @@ def record(actor: Actor, action: str, target: str, **detail: Any) -> Work[None]:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which records are asked for; what is None does not matter. From `since` on, before `until` (seconds)."""
+
+    target: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    since: float | None = None
+    until: float | None = None
+
+
 def page(before: int, limit: int, target: str | None = None) -> Work[list[AuditRecord]]:
     """At most `limit` records older than the one of id `before`, the latest first."""
-    rows = yield Statement(PAGE, {"before": before, "limit": limit, "target": target})
+    return (yield from query(before, limit, Wanted(target)))
+
+
+def query(before: int, limit: int, wanted: Wanted) -> Work[list[AuditRecord]]:
+    """At most `limit` of the records that are wanted, older than the one of id `before`, the latest first."""
+    values = {name: value for name in CONDITIONS if (value := getattr(wanted, name)) is not None}
+    conditions = "".join(f" AND {CONDITIONS[name]}" for name in values)
+    statement = f"{SELECT}{conditions} ORDER BY id DESC LIMIT :limit"
+    rows = yield Statement(statement, {"before": before, "limit": limit, **values})
     return [
         AuditRecord(number, at, actor, address, action, subject, json.loads(detail))
         for number, at, actor, address, action, subject, detail in rows
     ]
+
+
+def forget(age: float, limit: int) -> Work[int]:
+    """Forget at most `limit` records that are older than `age` seconds: how many."""
+    return len((yield Statement(FORGET, {"age": age, "limit": limit})))

@@ -43,6 +43,7 @@ EVERY = {
     "htpasswd": "/etc/htpasswd",
     "htpasswd_policies": ["AdministratorAccess"],
     "private_issuers": True,
+    "audit_retention": 31_536_000.0,
     "lifecycle_every": 3600.0,
     "private_webhooks": True,
     "event_expiry": 3600.0,

@@ -109,10 +109,15 @@ def issuers() -> typer.Typer:
 def audit(
     context: typer.Context,
     target: Annotated[str | None, typer.Option(help="Only about this one, such as user/alice.")] = None,
+    principal: Annotated[str | None, typer.Option(help="Only what this one did, such as user/alice.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this, such as DeleteImage.")] = None,
+    since: Annotated[str | None, typer.Option(help="Only from then on, such as 2026-01-31T12:00:00Z.")] = None,
+    until: Annotated[str | None, typer.Option(help="Only before that.")] = None,
     before: Annotated[int | None, typer.Option(min=0, help="Only older than the record of this number.")] = None,
 ) -> None:
     """Show who did what to whom, the latest first, 100 at a time."""
-    query = {"last": "" if before is None else str(before)} | ({"target": target} if target else {})
+    asked = {"target": target, "principal": principal, "action": action, "since": since, "until": until}
+    query = {name: text for name, text in asked.items() if text} | {"last": "" if before is None else str(before)}
     records = member(server_of(context).call("GET", "audit", query=query), "records")
     show(context, records, ("id", "at", "actor", "address", "action", "target", "detail"))
 

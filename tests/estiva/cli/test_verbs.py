@@ -245,3 +245,17 @@ def test_lifecycle_policies_are_tried_set_carried_out_and_removed(
     assert estiva.json("lifecycle", "run", "short/lived")["images"] == 1
     estiva.done("lifecycle", "rm", "short/lived")
     assert "invalid" not in estiva.failed("lifecycle", "put", "short/lived", "-", given=b"{}")
+
+
+def test_the_audit_trail_is_asked_by_who_what_whom_and_when(estiva: Estiva, registry: Secured) -> None:
+    registry.push(Content.of("audited/app"))
+    registry.done("DELETE", "/repositories/audited/app")
+    about = ["audit", "--target", "repository/audited/app"]
+    assert [record["action"] for record in estiva.json(*about)] == ["DeleteRepository", "CreateRepository"]
+    [created] = estiva.json(
+        *about, "--action", "CreateRepository", "--principal", "user/admin", "--since", "2024-01-01"
+    )
+    assert created["address"] == "127.0.0.1"
+    assert estiva.json(*about, "--until", "2024-01-01T00:00:00+01:00") == []
+    assert estiva.json(*about, "--since", str(created["at"] + 3600)) == []
+    assert estiva.failed("audit", "--since", "yesterday").startswith("since is no time")
