@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.aws.clients import OWN, Ecr, digest_of, image_of, new_name, upload
+from tests.registry.lifecycle.documents import policy, rule
 
 Make = Callable[[Ecr, str], Mapping[str, Any]]
 """Given a client and the name of a repository that is there: the request's members."""
@@ -56,6 +57,19 @@ def _policy(ecr: Ecr, name: str) -> Mapping[str, Any]:
     return {"repositoryName": name}
 
 
+def _lifecycle(ecr: Ecr, name: str) -> Mapping[str, Any]:
+    ecr.put_lifecycle_policy(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
+    return {"repositoryName": name}
+
+
+def _preview(ecr: Ecr, name: str) -> Mapping[str, Any]:
+    for _ in range(2):
+        _image(ecr, name)
+    ecr.start_lifecycle_policy_preview(repositoryName=name, lifecyclePolicyText=LIFECYCLE)
+    return {"repositoryName": name}
+
+
+LIFECYCLE = policy(rule(1, countType="imageCountMoreThan", countNumber=1))
 POLICY = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"ecr:ListImages"}]}'
 CALLS: dict[str, Make] = {
     "BatchCheckLayerAvailability": lambda ecr, name: {"repositoryName": name, "layerDigests": [_layer(ecr, name)]},
@@ -70,6 +84,7 @@ CALLS: dict[str, Make] = {
         "imageScanningConfiguration": {"scanOnPush": False},
         "encryptionConfiguration": {"encryptionType": "AES256"},
     },
+    "DeleteLifecyclePolicy": _lifecycle,
     "DeleteRepository": lambda ecr, name: {
         "repositoryName": ecr.create_repository(repositoryName=new_name())["repository"]["repositoryName"],
         "force": True,
@@ -80,6 +95,8 @@ CALLS: dict[str, Make] = {
     "DescribeRepositories": lambda ecr, name: {"maxResults": 1},
     "GetAuthorizationToken": lambda ecr, name: {"registryIds": [OWN]},
     "GetDownloadUrlForLayer": lambda ecr, name: {"repositoryName": name, "layerDigest": _layer(ecr, name)},
+    "GetLifecyclePolicy": _lifecycle,
+    "GetLifecyclePolicyPreview": _preview,
     "GetRepositoryPolicy": _policy,
     "InitiateLayerUpload": lambda ecr, name: {"repositoryName": name},
     "ListImages": lambda ecr, name: {**_image(ecr, name), "maxResults": 1, "filter": {"tagStatus": "TAGGED"}},
@@ -90,7 +107,9 @@ CALLS: dict[str, Make] = {
         "imageScanningConfiguration": {"scanOnPush": False},
     },
     "PutImageTagMutability": lambda ecr, name: {"repositoryName": name, "imageTagMutability": "MUTABLE"},
+    "PutLifecyclePolicy": lambda ecr, name: {"repositoryName": name, "lifecyclePolicyText": LIFECYCLE},
     "SetRepositoryPolicy": lambda ecr, name: {"repositoryName": name, "policyText": POLICY},
+    "StartLifecyclePolicyPreview": lambda ecr, name: {"repositoryName": name, "lifecyclePolicyText": LIFECYCLE},
     "TagResource": lambda ecr, name: {"resourceArn": _arn(name), "tags": [{"Key": "a", "Value": "b"}]},
     "UntagResource": lambda ecr, name: {"resourceArn": _arn(name), "tagKeys": ["a"]},
     "UploadLayerPart": _part,
