@@ -66,7 +66,7 @@ class Origin:
         """
         if self.public_url is not None:
             named = account or self.account_of_host(scope) or self.account
-            return self.public_url.replace("{account}", named).replace("{region}", self.region)
+            return self.public_url.rstrip("/").replace("{account}", named).replace("{region}", self.region)
         headers = Headers(scope=scope)
         host = headers.get("x-forwarded-host") or headers.get("host") or ""
         if _HOST.fullmatch(host) is None:

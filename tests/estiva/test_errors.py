@@ -33,6 +33,8 @@ NARROWED: list[tuple[type[RegistryError], str, int]] = [
     (errors.RequestInvalid, "UNSUPPORTED", 400),
     (errors.NotFound, "UNSUPPORTED", 404),
     (errors.StillReferenced, "DENIED", 409),
+    (errors.ImageInUse, "DENIED", 409),
+    (errors.TagImmutable, "DENIED", 400),
 ]
 BEYOND_THE_TABLE: list[tuple[type[RegistryError], str, int]] = [
     (errors.BodyTimeout, "REQUEST_TIMEOUT", 408),
