@@ -19,6 +19,7 @@ from aws.front import Front
 from aws.links import Links
 from estiva.errors import NotFound, RegistryError, RequestInvalid, Unauthorized, Unsupported
 from estiva_server.aws_front import build_aws_front
+from estiva_server.blob_stores import Blobs, build_blobs
 from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
 from estiva_server.control.routes import control_routes
@@ -64,7 +65,6 @@ from registry.repositories import Repositories
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 from registry.users import NoUsers
-from storage.blobs.filesystem import FilesystemBlobStore
 from storage.metadata.sqlite import SQLiteDatabase
 
 DATABASE_FILE = "estiva.db"
@@ -79,6 +79,7 @@ class Parts:
 
     settings: Settings
     database: SQLiteDatabase
+    blobs: Blobs
     threads: ThreadPoolExecutor
     upload_threads: ThreadPoolExecutor
     registry: Registry
@@ -101,6 +102,7 @@ class Parts:
         self.security.close()
         self.threads.shutdown()
         self.upload_threads.shutdown()
+        self.blobs.close()
         if self.access_log is not None:
             self.access_log.flush()
 
@@ -108,16 +110,17 @@ class Parts:
 def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     """The parts of one process on a data directory that has been prepared (see `serve.prepare`)."""
     database = SQLiteDatabase(settings.data / DATABASE_FILE)
-    blob_store = FilesystemBlobStore(settings.data)
+    blobs = build_blobs(settings)
     threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
     security = build_security(settings, database)
     tallies = Tallies()
-    registry = build_registry(settings, database, blob_store, threads, security, tallies)
+    registry = build_registry(settings, database, blobs, threads, security, tallies)
     links = Links(security.seal, registry.pulling)
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
         settings=settings,
         database=database,
+        blobs=blobs,
         threads=threads,
         upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
         registry=registry,
@@ -125,7 +128,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         telling=build_telling(settings, database, security, tallies),
         links=links,
         aws=build_aws_front(settings, security, registry, links, threads),
-        health=Health(database, blob_store),
+        health=Health(database, blobs.store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
         observation=Observation(tallies, access_log),
@@ -137,14 +140,14 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
 def build_registry(
     settings: Settings,
     database: SQLiteDatabase,
-    blob_store: FilesystemBlobStore,
+    blobs: Blobs,
     threads: ThreadPoolExecutor,
     security: Security,
     tallies: Tallies,
 ) -> Registry:
     """The domain on these parts."""
-    pulling = Pulling(database, blob_store, settings.gc_grace)
-    uploading = Uploading(database, blob_store, threads)
+    pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere)
+    uploading = Uploading(database, blobs.store, threads)
     creating = Creating(database, settings.create_on_push)
     users = NoUsers()  # nothing runs here yet what is stored here
     return Registry(
@@ -153,8 +156,8 @@ def build_registry(
         uploading=uploading,
         deleting=Deleting(database, uploading, users),
         listing=Listing(database),
-        collecting=Collecting(database, blob_store, threads, Retention(settings.gc_grace, settings.gc_trash)),
-        scrubbing=Scrubbing(database, blob_store, threads, settings.gc_trash),
+        collecting=Collecting(database, blobs.store, threads, Retention(settings.gc_grace, settings.gc_trash)),
+        scrubbing=Scrubbing(database, blobs.store, threads, settings.gc_trash),
         repositories=Repositories(database),
         images=Images(database),
         pulls=Pulls(database),

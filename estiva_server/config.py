@@ -2,12 +2,14 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from registry.creating import CreateOnPush
+from storage.blobs.s3.location import S3Location
 
 PREFIX = "ESTIVA_"
 COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
@@ -24,6 +26,12 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     data: Path = Field(Path("estiva-data"), description="Directory that holds the database and the blobs.")
+    blobs: str | None = Field(
+        None, description="Where blobs are kept: `file:///DIRECTORY` or `s3://BUCKET/PREFIX?...`; by default in `data`."
+    )
+    blob_redirect: Literal["redirect", "proxy", "auto"] = Field(
+        "auto", description="Whether who pulls a blob is sent to S3 for it, or gets it from here."
+    )
     listen: str = Field("127.0.0.1:5000", description="HOST:PORT to listen on; an IPv6 host in brackets.")
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port and the data.")
     log_level: str = Field("info", description="Least severe level of the application log.")
@@ -116,6 +124,15 @@ class Settings(BaseSettings):
         split_listen(value)
         return value
 
+    @field_validator("blobs")
+    @classmethod
+    def _check_blobs(cls, value: str | None) -> str | None:
+        if value is not None and value.startswith("s3:"):
+            S3Location.parse(value)
+        elif value is not None:
+            directory_of(value)
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, value: str) -> str:
@@ -148,9 +165,22 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     @property
+    def blobs_directory(self) -> Path:
+        """The directory that blobs are in, where they are in one."""
+        return self.data if self.blobs is None else directory_of(self.blobs)
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
         return split_listen(self.listen)
+
+
+def directory_of(url: str) -> Path:
+    """The directory of a `file:` URL; ValueError for anything else."""
+    parts = urlsplit(url)
+    if parts.scheme != "file" or parts.netloc not in ("", "localhost") or parts.query or not parts.path.strip("/"):
+        raise ValueError("is neither file:///DIRECTORY nor s3://BUCKET/PREFIX")
+    return Path(unquote(parts.path))
 
 
 def split_listen(text: str) -> tuple[str, int]:

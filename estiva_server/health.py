@@ -1,5 +1,7 @@
 """/healthz and /readyz: is the process alive, and should it get traffic?"""
 
+import asyncio
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -7,6 +9,9 @@ from estiva.errors import RegistryError
 from storage.blobs import BlobStore
 from storage.metadata import repositories
 from storage.metadata.database import Database
+
+PATIENCE = 5.0
+"""Seconds that storage may take to say that it works."""
 
 
 class Health:
@@ -16,6 +21,7 @@ class Health:
         self.draining = False
         self._database = database
         self._blob_store = blob_store
+        self._probe: asyncio.Future[None] | None = None
 
     async def alive(self, request: Request) -> Response:
         """200 while the process can answer at all."""
@@ -35,8 +41,11 @@ class Health:
             await self._database.read(repositories.page("", 1))
         except RegistryError:
             return "database"
-        try:
-            self._blob_store.probe()
-        except OSError:
-            return "storage"
-        return None
+        return None if await self._storage_works() else "storage"
+
+    async def _storage_works(self) -> bool:
+        """A probe that hangs is not joined by a second one: threads are few."""
+        if self._probe is None or self._probe.done():
+            self._probe = asyncio.ensure_future(asyncio.to_thread(self._blob_store.probe))
+        done, _ = await asyncio.wait([self._probe], timeout=PATIENCE)
+        return bool(done) and self._probe.exception() is None

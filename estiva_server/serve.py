@@ -16,6 +16,7 @@ from auth.sealing import SealBrokenError
 from estiva.errors import BodyTimeout, RegistryError, Unavailable
 from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
 from estiva_server.at_once import AtOnce
+from estiva_server.blob_stores import BlobsError, prove
 from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
 from estiva_server.first_start import ADMIN, Welcome, first_start
@@ -25,7 +26,6 @@ from estiva_server.logs import configure
 from estiva_server.security import build_security
 from estiva_server.workers import supervise
 from registry.api.faults import envelope
-from storage.blobs.filesystem import FilesystemBlobStore
 from storage.durable import make_directory
 from storage.metadata.migrations import MigrationError, migrate
 from storage.metadata.sqlite import SQLiteDatabase
@@ -56,7 +56,7 @@ def prepare(settings: Settings) -> Welcome:
     """Make the data directory what this version expects, and let somebody in. StartError."""
     try:
         make_directory(settings.data.absolute())
-        FilesystemBlobStore(settings.data).probe()
+        prove(settings)
         migrate(settings.data / DATABASE_FILE)
         return asyncio.run(_let_somebody_in(settings))
     except OSError as error:
@@ -65,7 +65,7 @@ def prepare(settings: Settings) -> Welcome:
         raise StartError(f"cannot use database {settings.data / DATABASE_FILE}: {error}") from error
     except SealBrokenError:
         raise StartError("the master key is not the one that sealed what this data directory holds") from None
-    except (CertificateError, HtpasswdError, RegistryError, ValueError) as error:
+    except (BlobsError, CertificateError, HtpasswdError, RegistryError, ValueError) as error:
         raise StartError(str(error)) from None
 
 

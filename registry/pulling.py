@@ -1,5 +1,6 @@
 """Pulling: manifests by tag or digest, blobs by digest."""
 
+import asyncio
 import logging
 import time
 from typing import BinaryIO
@@ -7,6 +8,7 @@ from typing import BinaryIO
 from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown
 from estiva.reference import Reference, RepositoryName
+from registry.elsewhere import Elsewhere
 from registry.verifying import Proven, Reading
 from storage.blobs import BlobMissingError, BlobStore
 from storage.metadata import blobs, manifests, soundness
@@ -21,7 +23,11 @@ logger = logging.getLogger("estiva.pulling")
 class Pulling:
     """Reads what a repository holds."""
 
-    def __init__(self, database: Database, blob_store: BlobStore, grace: float = 86400.0) -> None:
+    def __init__(
+        self, database: Database, blob_store: BlobStore, grace: float = 86400.0, elsewhere: Elsewhere | None = None
+    ) -> None:
+        self.elsewhere = elsewhere
+        """Where the blob store's bytes are, if not on this machine."""
         self._database = database
         self._blob_store = blob_store
         self._grace = grace
@@ -64,14 +70,28 @@ class Pulling:
             raise BlobUnknown(detail={"digest": str(digest)})
         return found
 
-    async def open(self, blob: BlobRecord) -> BinaryIO:
-        """The blob's bytes, seekable; BlobUnknown, from now on, where the store has lost them."""
+    async def open(self, blob: BlobRecord, offset: int = 0) -> BinaryIO:
+        """The blob's bytes, seekable; BlobUnknown, from now on, where the store has lost them.
+
+        From `offset` on, where they are elsewhere.
+        """
         try:
+            if self.elsewhere is not None:
+                return await self._open_elsewhere(self.elsewhere, blob, offset)
             return self._blob_store.open_blob(blob.key)
         except BlobMissingError:
             logger.error("blob %s: its bytes are gone", blob.digest)
             await self._database.write(lambda: soundness.mark(blob.digest, blob.key, State.MISSING))
             raise BlobUnknown(detail={"digest": str(blob.digest)}) from None
+
+    async def _open_elsewhere(self, elsewhere: Elsewhere, blob: BlobRecord, offset: int) -> BinaryIO:
+        opening = asyncio.get_running_loop().run_in_executor(elsewhere.threads, elsewhere.open, blob.key, offset)
+        try:
+            return await asyncio.shield(opening)
+        except (asyncio.CancelledError, GeneratorExit):
+            # The thread goes on: what it opens for nobody has to be closed again.
+            opening.add_done_callback(_close_opened)
+            raise
 
     def is_proven(self, blob: BlobRecord) -> bool:
         """Whether this process has read the blob's bytes to their end not long ago, and found them right."""
@@ -94,3 +114,8 @@ class Pulling:
         logger.error("blob %s: its bytes are wrong", blob.digest)
         await self._database.write(lambda: soundness.mark(blob.digest, blob.key, State.CORRUPT))
         return False
+
+
+def _close_opened(opening: "asyncio.Future[BinaryIO]") -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().close()

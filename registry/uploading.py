@@ -85,10 +85,11 @@ class Uploading:
         upload = await self._open(record)
         try:
             _require_order(upload, start)
-            await body(upload.write)
+            with _in_the_protocols_words():
+                await body(upload.write)
             return upload.offset
         finally:
-            await self._blocking(upload.close)
+            await self._let_go(upload)
 
     async def append_part(self, key: UploadKey, body: Body, start: int, short: bool) -> int:
         """As `append`, and remember a part that is too short for any but the last."""
@@ -116,10 +117,11 @@ class Uploading:
         upload = await self._open(replace(record, algorithm=digest.algorithm))
         try:
             _require_order(upload, start)
-            await body(upload.write)
+            with _in_the_protocols_words():
+                await body(upload.write)
             await self._enter(record, digest, partial(upload.commit, digest))
         finally:
-            await self._blocking(upload.close)
+            await self._let_go(upload)
 
     async def finish_whole(self, key: UploadKey, digest: Digest, content: bytes, start: int | None = None) -> None:
         """As `finish`, with a body that is here already: everything up to the blob in one turn of a thread."""
@@ -214,6 +216,10 @@ class Uploading:
             # The thread goes on: what it opens for nobody has to be let go again.
             opening.add_done_callback(_close_opened)
             raise
+
+    async def _let_go(self, upload: Upload) -> None:
+        with _in_the_protocols_words():
+            await self._blocking(upload.close)
 
     def _opened(self, record: UploadRecord) -> Upload:
         """The upload, open; in a thread. An entry without bytes is an upload that has got none yet, or lost them."""

@@ -8,11 +8,13 @@ from starlette.responses import Response
 
 from estiva.digest import Digest
 from registry import Registry
+from registry.api import remote
 from registry.api.arriving import ArrivingResponse
 from registry.api.call import Call
 from registry.api.creating import Importing
 from registry.api.files import FileResponse, Verify
 from registry.api.ranges import asked_range
+from registry.api.remote import PassedOn
 from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.mirroring.arriving import ArrivingBlob
 from registry.mirroring.cache import RemoteSize
@@ -22,7 +24,7 @@ from storage.metadata.blobs import BlobRecord
 READ_INLINE = 64 * 1024
 
 
-async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse:
+async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse | PassedOn:
     """Send the blob, or the range of it that is asked for."""
     digest = Digest.parse(call.path["digest"])
     find = registry.cache.look_at if call.method == "HEAD" else registry.cache.blob
@@ -39,6 +41,8 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse | Arriv
     part = asked_range(_range_header(call, digest), blob.size)
     if not isinstance(blob, BlobRecord):
         return _from_upstream(blob, part, headers)
+    if registry.pulling.elsewhere is not None:
+        return await remote.answer(registry, call, blob, part, headers)
     file = await registry.pulling.open(blob)
     if part is None:
         verify = await _verification(registry, call, blob, file)

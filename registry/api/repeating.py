@@ -56,6 +56,15 @@ def repeatable(call: Call, response: Response | FileResponse, at_most: float = i
     remember(call.version, response.status_code, headers, body, expires=expires)
 
 
+def repeatable_head(call: Call, response: Response, size: int, at_most: float = inf) -> None:
+    """The same for a HEAD whose body nobody here has: a GET comes here again."""
+    remember: Any = (call.scope.get("extensions") or {}).get(EXTENSION)
+    if remember is not None and call.version is not None and call.lasting:
+        body = WholeFile(NOT_SENDABLE, size)
+        headers = [*response.raw_headers, API_VERSION]
+        remember(call.version, response.status_code, headers, body, expires=monotonic() + min(at_most, _good_for(call)))
+
+
 def _file(response: FileResponse, sendable: bool) -> WholeFile:
     """The body; under a name that no file has where it may not be sent, so that a HEAD is answered and a GET is not."""
     return WholeFile(response.file.name if sendable else response.file.name + NOT_SENDABLE, response.length)

@@ -24,6 +24,7 @@ from registry.api.body import ClientDisconnected
 from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
 from registry.api.files import FileResponse
+from registry.api.remote import PassedOn
 from registry.api.rights import (
     CONTINUE_UPLOAD,
     DELETE,
@@ -41,7 +42,8 @@ from registry.api.room import Room
 
 NOBODY = Caller(ANONYMOUS)
 
-Endpoint = Callable[[Registry, Call], Awaitable[Response | FileResponse | ArrivingResponse]]
+Answered = Response | FileResponse | ArrivingResponse | PassedOn
+Endpoint = Callable[[Registry, Call], Awaitable[Answered]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class RegistryAPI:
         if response is not None:
             await response(scope, receive, send)
 
-    async def respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | ArrivingResponse | None:
+    async def respond(self, scope: Scope, receive: Receive) -> Answered | None:
         """The response to one request, errors included; None where the client has left."""
         try:
             response = await self._respond(scope, receive)
@@ -105,7 +107,7 @@ class RegistryAPI:
         response.raw_headers.append(API_VERSION)
         return response
 
-    async def _respond(self, scope: Scope, receive: Receive) -> Response | FileResponse | ArrivingResponse:
+    async def _respond(self, scope: Scope, receive: Receive) -> Answered:
         route, path = _match(scope["raw_path"])
         scope["state"]["route"] = route.label
         if scope["method"] not in route.methods:

@@ -8,6 +8,8 @@ from pydantic import SecretStr
 from estiva_server.config import ConfigurationError, Settings, load, split_listen
 
 EVERY = {
+    "blobs": "s3://bucket/pre/fix?region=eu-west-1",
+    "blob_redirect": "proxy",
     "data": "/var/lib/estiva",
     "listen": "[::1]:5001",
     "workers": 4,
@@ -183,3 +185,17 @@ def test_levels_are_read_in_any_case() -> None:
 def test_settings_do_not_change() -> None:
     with pytest.raises(ValueError, match="frozen"):
         load().workers = 2
+
+
+@pytest.mark.parametrize(
+    "blobs",
+    ["/srv/blobs", "file:", "file:///", "file://host/srv", "ftp://bucket", "s3://B", "s3://bucket?nothing=1"],
+)
+def test_blobs_that_are_nowhere_are_refused(blobs: str) -> None:
+    with pytest.raises(ConfigurationError, match="blobs: "):
+        load(blobs=blobs)
+
+
+def test_blobs_may_be_in_another_directory_than_the_rest() -> None:
+    assert load(blobs="file:///srv/some%20blobs").blobs_directory == Path("/srv/some blobs")
+    assert load().blobs_directory == load().data

@@ -12,7 +12,7 @@ import pytest
 from tests.house.source import CLIENT, ROOT, SERVER, files, imported
 
 # Not declared themselves: part of what a declared distribution offers.
-BROUGHT_BY = {"typer": "estiva", "pydantic": "pydantic-settings"}
+BROUGHT_BY = {"typer": "estiva", "pydantic": "pydantic-settings", "urllib3": "botocore"}
 OWN = {Path(folder).name for folder in CLIENT + SERVER}
 
 

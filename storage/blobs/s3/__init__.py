@@ -1,4 +1,4 @@
-"""Blobs in a bucket of S3, or of a server that speaks its protocol. Why it is laid out like this: decision 0013.
+"""Blobs in a bucket of S3, or of a server that speaks its protocol. Why it is laid out like this: decision 0015.
 
     prefix/blobs/<algorithm>/<2 hex>/<hex>.<generation>          a blob that was small enough for one request
     prefix/blobs/<algorithm>/<2 hex>/<hex>.<generation>.<size>   empty: the bytes are under that generation in `large`
@@ -8,8 +8,3 @@
 
 A blob's storage key is its name below `blobs`. `bucket.py` alone speaks to boto3.
 """
-
-from storage.blobs.s3.location import S3Location
-from storage.blobs.s3.store import S3BlobStore
-
-__all__ = ["S3BlobStore", "S3Location"]

@@ -72,9 +72,12 @@ class ObjectReader(io.RawIOBase):
             size = max(0, self.size - self._position)
         tries = TRIES_WITHOUT_PROGRESS
         while size and (self._size is None or self._position < self._size):
+            self._ask()
+            if self._position >= self.size:
+                break
             try:
                 data = self._read_on(size)
-            except (OSError, *BROKEN_BODY) as error:
+            except BROKEN_BODY as error:
                 self._drop()
                 tries -= 1
                 if not tries:
@@ -93,13 +96,13 @@ class ObjectReader(io.RawIOBase):
         buffer[: len(data)] = data
         return len(data)
 
-    def _read_on(self, size: int) -> bytes:
+    def _ask(self) -> None:
+        """Have an answer that begins where the next byte comes from. OSError: that was tried often enough."""
         if self._body is None or self._body_at != self._position:
             self._drop()
             self._request()
-        assert self._size is not None
-        if self._position >= self._size:
-            return b""
+
+    def _read_on(self, size: int) -> bytes:
         data: bytes = self._body.read(size)
         if not data:
             raise OSError(errno.EIO, "the answer ended before the object did")

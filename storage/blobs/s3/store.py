@@ -162,9 +162,14 @@ class S3BlobStore:
 
     def open_blob(self, key: str) -> BinaryIO:
         """The blob's bytes; the request for them is sent, so that it is known that there are any."""
+        return self.open_blob_at(key, 0)
+
+    def open_blob_at(self, key: str, offset: int) -> BinaryIO:
+        """The same, from there on."""
         if not is_key(key):
             raise BlobMissingError(key)
         reader = ObjectReader(self._bucket, self._names.content(key), size_in(key))
+        reader.seek(offset)
         reader.open()
         return cast(BinaryIO, reader)
 
@@ -188,9 +193,9 @@ class S3BlobStore:
                 size = size_in(key)
                 yield BlobEntry(key, found.size if size is None else size, found.modified)
 
-    def url_of(self, key: str, seconds: int) -> str | None:
-        """A signed address of the bytes. Asks nobody."""
-        return self._bucket.signed_url(self._names.content(key), seconds) if is_key(key) else None
+    def url_of(self, key: str, seconds: int) -> str:
+        """A signed address of the bytes, whether or not there are any. Asks nobody."""
+        return self._bucket.signed_url(self._names.content(key), seconds)
 
     def probe(self) -> None:
         """Write an object that is always the same, and remove it."""
