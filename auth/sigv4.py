@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from urllib.parse import unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -151,10 +152,7 @@ def _require_signed(request: SignedRequest, signed: Sequence[str]) -> None:
 def check_clock(signature: Signature, now: float | None = None) -> None:
     """Return where the request was signed within the last SKEW seconds, or clocks differ by less. SignatureError."""
     now = time.time() if now is None else now
-    try:
-        signed_at = datetime.strptime(signature.timestamp, _TIME).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        raise _incomplete("X-Amz-Date is no date.") from None
+    signed_at = _seconds(signature.timestamp)
     if abs(now - signed_at) <= SKEW:
         return
     late = now > signed_at
@@ -163,6 +161,15 @@ def check_clock(signature: Signature, now: float | None = None) -> None:
     raise _invalid(
         f"Signature {what}: {signature.timestamp} is now {how} than {limit} ({_written(now)} {sign} 15 min.)"
     )
+
+
+@lru_cache(maxsize=64)
+def _seconds(timestamp: str) -> float:
+    """The time of an `x-amz-date`; most requests of a second have the same. SignatureError."""
+    try:
+        return datetime.strptime(timestamp, _TIME).replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        raise _incomplete("X-Amz-Date is no date.") from None
 
 
 def _written(moment: float) -> str:

@@ -7,6 +7,8 @@ from typing import Any
 
 from botocore.model import ListShape, MapShape, Shape, StructureShape
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
+
 
 class NotInModelError(TypeError):
     """An answer has a member, or a type, that the service's model does not know: clients would never see it."""
@@ -18,7 +20,7 @@ def body_of(shape: Shape | None, value: Mapping[str, Any]) -> bytes:
         if value:
             raise NotInModelError("an answer where the model has none")
         return b"{}"
-    return json.dumps(dump(shape, value), separators=(",", ":")).encode()
+    return _ENCODER.encode(dump(shape, value)).encode()
 
 
 def dump(shape: Shape, value: Any, path: str = "") -> Any:
@@ -34,7 +36,7 @@ def _structure(shape: StructureShape, value: Any, path: str) -> dict[str, Any]:
         if known is None:
             raise NotInModelError(f"{shape.name} has no member {name} (at {path or 'the top'})")
         if member is not None:
-            dumped[name] = dump(known, member, name)
+            dumped[name] = _DUMPS[known.type_name](known, member, name)
     return dumped
 
 

@@ -35,7 +35,7 @@ SAFE_PATTERNS = {
 def parse_body(body: bytes) -> Mapping[str, Any]:
     """The JSON object in a request's body; an empty body is an empty object. AwsError."""
     try:
-        value = json.loads(body.decode() or "{}", parse_constant=_no_constant)
+        value = _DECODER.decode(body.decode() or "{}")
         if _SURROGATE.search(body):
             json.dumps(value, ensure_ascii=False).encode()  # half of a character is no text
     except (ValueError, RecursionError):
@@ -45,13 +45,16 @@ def parse_body(body: bytes) -> Mapping[str, Any]:
     return value
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def check(shape: Shape, value: Any, path: str = "") -> Any:
     """The value as the model describes it: timestamps as seconds, blobs as bytes. AwsError names the member."""
     return _CHECKS[shape.type_name](shape, value, path)
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(name)
 
 
 def _unreadable(text: str) -> AwsError:
@@ -70,7 +73,7 @@ def _structure(shape: StructureShape, value: Any, path: str) -> dict[str, Any]:
     for name, member in members.items():
         given = value.get(name)
         if given is not None:
-            checked[name] = check(member, given, f"{path}.{name}" if path else name)
+            checked[name] = _CHECKS[member.type_name](member, given, f"{path}.{name}" if path else name)
     for name in shape.required_members:
         if name not in checked:
             raise invalid_parameter(f"{path}.{name}" if path else name, "Member must not be null")

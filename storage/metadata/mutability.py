@@ -35,6 +35,9 @@ class TagMutability:
         return immutable != any(_matches(filter_, tag.text) for filter_ in self.exclusions)
 
 
+_MUTABLE = TagMutability()
+
+
 def read(repository: int) -> Work[TagMutability]:
     """The repository's mode and filters."""
     rows = yield Statement(READ, {"repository": repository})
@@ -49,6 +52,8 @@ def put(repository: int, mutability: TagMutability) -> Work[None]:
 
 def parsed(mode: str, exclusions: str) -> TagMutability:
     """The value of the two columns."""
+    if mode == Mode.MUTABLE.value:
+        return _MUTABLE
     return TagMutability(Mode(mode), tuple(json.loads(exclusions)))
 
 
