@@ -42,7 +42,7 @@ class Aws:
 
     def refusal(self, *words: str) -> str:
         """What it says on standard error of a call that fails."""
-        command = [AWS, "--endpoint-url", self.endpoint, "ecr", *words]
+        command = [str(AWS), "--endpoint-url", self.endpoint, "ecr", *words]
         done = subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode in (254, 255), done
         return done.stderr
@@ -88,19 +88,8 @@ def docker(scratch: Path, require_tool: Callable[[str], str]) -> Iterator[Callab
     with docker_engine(scratch / "aws-docker") as environment:
 
         def command(*words: str | Path, given: str | None = None) -> str:
-            if given is None:
-                return run([program, *words], environment=environment).strip()
-            done = subprocess.run(
-                [program, *words],
-                input=given,
-                env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin", **environment},
-                capture_output=True,
-                text=True,
-                timeout=60,
-                check=False,
-            )
-            assert done.returncode == 0, done
-            return done.stdout
+            said = given.encode() if given is not None else None
+            return run([program, *words], environment=environment, given=said).strip()
 
         yield command
 
