@@ -3,11 +3,11 @@
 from collections.abc import Callable
 
 from auth.identities import IdentityExists, IdentityUnknown, check_names
-from auth.policy import InvalidPolicyError, parse_identity_policy, parse_repository_policy
+from auth.policy import InvalidPolicyError, parse_identity_policy, parse_registry_policy, parse_repository_policy
 from auth.policy.managed import MANAGED_POLICIES
 from estiva.errors import NameUnknown, RegistryError
 from estiva.reference import RepositoryName
-from storage.metadata import audit, groups, policies, principals
+from storage.metadata import audit, groups, policies, principals, registry_settings
 from storage.metadata.audit import Actor
 from storage.metadata.database import Database, Work
 from storage.metadata.policies import Holder
@@ -109,6 +109,35 @@ class Policies:
             yield from audit.record(actor, "SetRepositoryPolicy", f"repository/{name}")
 
         await self._database.write(work)
+
+    async def of_registry(self, account: str) -> str:
+        """The policy of that account's registry. IdentityUnknown where it has none."""
+        found = await self._database.read(registry_settings.find(account, registry_settings.POLICY))
+        if found is None:
+            raise IdentityUnknown("the registry has no policy")
+        return found
+
+    async def put_for_registry(self, actor: Actor, account: str, document: str) -> None:
+        """Set the policy of that account's registry. PolicyInvalid."""
+        _check(lambda: parse_registry_policy(document))
+
+        def work() -> Work[None]:
+            yield from registry_settings.put(account, registry_settings.POLICY, document)
+            yield from audit.record(actor, "PutRegistryPolicy", "registry")
+
+        await self._database.write(work)
+
+    async def delete_for_registry(self, actor: Actor, account: str) -> str:
+        """Remove the policy of that account's registry: what it was. IdentityUnknown where it has none."""
+
+        def work() -> Work[str]:
+            found = yield from registry_settings.delete(account, registry_settings.POLICY)
+            if found is None:
+                raise IdentityUnknown("the registry has no policy")
+            yield from audit.record(actor, "DeleteRegistryPolicy", "registry")
+            return found
+
+        return await self._database.write(work)
 
     async def delete_for_repository(self, actor: Actor, name: RepositoryName) -> None:
         """Remove the repository's policy. IdentityUnknown where it has none."""

@@ -18,4 +18,5 @@ async def get_authorization_token(call: Call) -> Answer:
 
 async def describe_registry(call: Call) -> Answer:
     """The registry's id, and where its images are replicated to."""
-    return {"registryId": call.account, "replicationConfiguration": {"rules": []}}
+    configuration = await call.parts.registry.replicating.configuration(call.account_key)
+    return {"registryId": call.account, "replicationConfiguration": {"rules": configuration.rules}}

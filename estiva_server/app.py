@@ -39,7 +39,7 @@ from estiva_server.jobs import (
 )
 from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
-from estiva_server.mirroring import build_cache
+from estiva_server.mirroring import build_cache, build_scanning, build_workers
 from estiva_server.observation import Observation, ObservedApp
 from estiva_server.security import Security, build_security
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
@@ -56,15 +56,17 @@ from registry.images import Images
 from registry.lifecycle.policies import LifecyclePolicies
 from registry.lifecycle.running import LifecycleRuns
 from registry.listing import Listing
-from registry.mirroring.importing import import_worker
 from registry.mirroring.keeping import nothing_else
 from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
-from registry.repositories import Repositories
+from registry.queueing import Worker
+from registry.replicating.replicating import Replicating
+from registry.repositories import Repositories, apply_template
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 from registry.users import NoUsers
+from storage.metadata.replications import Destination
 from storage.metadata.sqlite import SQLiteDatabase
 
 DATABASE_FILE = "estiva.db"
@@ -93,6 +95,7 @@ class Parts:
     observation: Observation
     certificates: Certificates | None
     registry_api: RegistryAPI
+    workers: list[Worker]
 
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
@@ -134,6 +137,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         observation=Observation(tallies, access_log),
         certificates=build_certificates(settings),
         registry_api=RegistryAPI(registry, security.admission),
+        workers=build_workers(database, registry, threads, tallies),
     )
 
 
@@ -148,11 +152,13 @@ def build_registry(
     """The domain on these parts."""
     pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere)
     uploading = Uploading(database, blobs.store, threads)
-    creating = Creating(database, settings.create_on_push)
+    creating = Creating(database, settings.create_on_push, [apply_template])
+    replicating = Replicating(database, Destination(settings.region, settings.account))
+    scanning = build_scanning(settings, database, pulling, threads)
     users = NoUsers()  # nothing runs here yet what is stored here
     return Registry(
         pulling=pulling,
-        pushing=Pushing(database, threads),
+        pushing=Pushing(database, threads, [replicating.after_push, scanning.after_push]),
         uploading=uploading,
         deleting=Deleting(database, uploading, users),
         listing=Listing(database),
@@ -165,6 +171,8 @@ def build_registry(
         lifecycle_runs=LifecycleRuns(database, threads, users, settings.lifecycle_every),
         creating=creating,
         cache=build_cache(settings, database, security, (pulling, uploading, creating), threads, nothing_else, tallies),
+        replicating=replicating,
+        scanning=scanning,
     )
 
 
@@ -262,7 +270,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]
-    jobs.append(asyncio.create_task(repeat(QUEUE_EVERY, import_worker(parts.database, parts.registry.cache))))
+    jobs += [asyncio.create_task(repeat(QUEUE_EVERY, worker)) for worker in parts.workers]
     if parts.certificates is not None:
         jobs.append(asyncio.create_task(repeat(LOOK_EVERY, parts.certificates.renew)))
     try:

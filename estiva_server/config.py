@@ -92,6 +92,10 @@ class Settings(BaseSettings):
     create_on_push: CreateOnPush = Field(
         CreateOnPush.ALWAYS, description="Which pushes create their repository: `always`, `templates` or `never`."
     )
+    scanner: str | None = Field(
+        None, description="What scans images: a command with `{layout}` in it, or a URL; its report is Trivy's JSON."
+    )
+    scan_timeout: float = Field(600, gt=0, description="Seconds that a scan may take.")
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     gc_every: float = Field(3600, gt=0, description="Seconds between two garbage collections, about.")

@@ -79,10 +79,15 @@ class Tallies:
         self.repeated = 0
         self.events = EventTallies()
         self.pulled_through: dict[str, int] = {}
+        self.replicated: dict[str, int] = {}
 
     def pull_through(self, result: str) -> None:
         """Count a pull through the cache, or a blob that came from upstream."""
         self.pulled_through[result] = self.pulled_through.get(result, 0) + 1
+
+    def replicate(self, result: str) -> None:
+        """Count an image that was brought to one destination, or given up."""
+        self.replicated[result] = self.replicated.get(result, 0) + 1
 
     def request(self, method: str, route: str, status: int, seconds: float, sent: int) -> None:
         """Count a request that was answered."""
@@ -106,11 +111,14 @@ class Tallies:
         self.events.merge(other.events)
         for result, count in other.pulled_through.items():
             self.pulled_through[result] = self.pulled_through.get(result, 0) + count
+        for result, count in other.replicated.items():
+            self.replicated[result] = self.replicated.get(result, 0) + count
 
     def as_json(self) -> str:
         """Everything, for another process to read with `from_json`."""
         requests = [[*key, tally.buckets, tally.seconds, tally.sent] for key, tally in self.requests.items()]
         others = {"refused": self.refused, "repeated": self.repeated, "pulled_through": self.pulled_through}
+        others["replicated"] = self.replicated
         return json.dumps({"requests": requests, "events": vars(self.events), **others})
 
     @classmethod
@@ -119,7 +127,7 @@ class Tallies:
         value, tallies = json.loads(text), cls()
         tallies.refused, tallies.repeated = value["refused"], value["repeated"]
         vars(tallies.events).update(value["events"])
-        tallies.pulled_through = value["pulled_through"]
+        tallies.pulled_through, tallies.replicated = value["pulled_through"], value["replicated"]
         for method, route, status, buckets, seconds, sent in value["requests"]:
             tally = tallies.requests[method, route, status] = Tally()
             tally.buckets, tally.seconds, tally.sent = buckets, seconds, sent
@@ -184,8 +192,11 @@ def _families(total: Tallies) -> Iterator[Metric]:
     )
     for result, count in sorted(total.pulled_through.items()):
         through.add_metric([result], count)
+    copies = CounterMetricFamily("estiva_replications", "Images brought to other registries.", labels=["result"])
+    for result, count in sorted(total.replicated.items()):
+        copies.add_metric([result], count)
     up = GaugeMetricFamily("estiva_up", "1 while the registry runs.", value=1)
-    return iter((seconds, sent, refused, repeated, through, *_events(total.events), up))
+    return iter((seconds, sent, refused, repeated, through, copies, *_events(total.events), up))
 
 
 def _events(total: EventTallies) -> Iterator[Metric]:

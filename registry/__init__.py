@@ -13,7 +13,9 @@ from registry.mirroring.cache import PullThroughCache
 from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
+from registry.replicating.replicating import Replicating
 from registry.repositories import Repositories
+from registry.scanning.scanning import Scanning
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 
@@ -36,3 +38,5 @@ class Registry:
     cache: PullThroughCache
     lifecycle_policies: LifecyclePolicies
     lifecycle_runs: LifecycleRuns
+    replicating: Replicating
+    scanning: Scanning

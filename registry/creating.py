@@ -12,7 +12,7 @@ from typing import Any
 from auth.policy import InvalidPolicyError, parse_repository_policy
 from estiva.errors import NameInvalid, NameUnknown, RegistryError
 from estiva.reference import RepositoryName
-from storage.metadata import audit, policies, repositories, templates
+from storage.metadata import audit, lifecycle, policies, repositories, templates
 from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import Database, Work
 from storage.metadata.templates import TemplateRecord
@@ -20,6 +20,8 @@ from storage.metadata.templates import TemplateRecord
 ROOT = "ROOT"
 """The prefix that every name has."""
 MOST_TEMPLATES = 500
+LIFECYCLE_AFTER = 600.0
+"""Seconds after which the lifecycle policy of a new repository is looked at for the first time."""
 
 
 class TemplateInvalid(RegistryError):
@@ -96,6 +98,9 @@ class Creating:
             policy = template.document.get("repositoryPolicy")
             if policy:
                 yield from policies.put_for_repository(name, policy)
+            expiring = template.document.get("lifecyclePolicy")
+            if expiring:
+                yield from lifecycle.put(name, expiring, LIFECYCLE_AFTER)
             for apply in self._apply:
                 yield from apply(repository, template)
         return repository

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 
 from estiva.errors import NameUnknown, RegistryError
 from estiva.reference import RepositoryName
+from registry.creating import Template
 from registry.listing import Page
 from storage.metadata import audit, repositories, repository_settings
 from storage.metadata.audit import Actor
 from storage.metadata.database import Database, Work
-from storage.metadata.mutability import TagMutability
+from storage.metadata.mutability import Mode, TagMutability
 from storage.metadata.repository_settings import RepositoryRecord
 
 MOST_TAGS = 50
@@ -126,3 +127,18 @@ def _put_tags(repository: int, values: Mapping[str, str]) -> Work[None]:
     yield from repository_settings.put_tags(repository, values)
     if len((yield from repository_settings.tags(repository))) > MOST_TAGS:
         raise TooManyTags
+
+
+def scans_on_push(name: RepositoryName) -> Work[bool]:
+    """Whether the repository's images are to be scanned when they are pushed."""
+    found = yield from repository_settings.find(name)
+    return found is not None and found.scan_on_push
+
+
+def apply_template(repository: int, template: Template) -> Work[None]:
+    """Make a new repository what its template says: which tags may move, and its own tags."""
+    document = template.document
+    filters = tuple(one["filter"] for one in document.get("imageTagMutabilityExclusionFilters", ()))
+    mode = Mode(document.get("imageTagMutability", Mode.MUTABLE))
+    yield from repository_settings.set_mutability(repository, TagMutability(mode, filters))
+    yield from _put_tags(repository, {one["Key"]: one["Value"] for one in document.get("resourceTags", ())})

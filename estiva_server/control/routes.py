@@ -11,6 +11,7 @@ from estiva_server.control.lifecycle import LifecycleAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
+from estiva_server.control.replication import ReplicationAPI
 from estiva_server.control.upstreams import UpstreamsAPI
 from estiva_server.control.webhooks import WebhooksAPI
 from estiva_server.security import Security
@@ -32,6 +33,7 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *ScrubbingAPI(operating, registry.scrubbing).routes(),
         *LifecycleAPI(operating, registry.lifecycle_policies, registry.lifecycle_runs).routes(),
         *WebhooksAPI(operating, webhooks).routes(),
+        *ReplicationAPI(operating, registry.replicating).routes(),
         *UpstreamsAPI(operating, registry.cache).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

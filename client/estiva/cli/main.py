@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from estiva import __version__
-from estiva.cli import access, collection, groups, lifecycle, principals, soundness, upstreams, webhooks
+from estiva.cli import access, collection, groups, lifecycle, principals, replicas, soundness, upstreams, webhooks
 from estiva.cli.server import DEFAULT_SERVER, CommandError
 
 GROUP = "estiva.commands"
@@ -23,6 +23,7 @@ NOUNS = {
     "webhooks": webhooks.webhooks,
     "credentials": upstreams.credentials,
     "upstreams": upstreams.upstreams,
+    "replicas": replicas.replicas,
 }
 
 

@@ -259,3 +259,12 @@ def test_the_audit_trail_is_asked_by_who_what_whom_and_when(estiva: Estiva, regi
     assert estiva.json(*about, "--until", "2024-01-01T00:00:00+01:00") == []
     assert estiva.json(*about, "--since", str(created["at"] + 3600)) == []
     assert estiva.failed("audit", "--since", "yesterday").startswith("since is no time")
+
+
+def test_replicas_are_somewhere_until_they_are_forgotten(estiva: Estiva) -> None:
+    estiva.done("replicas", "put", "eu-west-1", "000000000007", "https://replica.example")
+    assert ["eu-west-1", "000000000007", "https://replica.example", "-"] in estiva.done("replicas", "ls").table()
+    refused = estiva.failed("replicas", "put", "eu-west-1", "000000000007", "https://a.example", "--credential", "none")
+    assert refused == "there is no such credential"
+    estiva.done("replicas", "rm", "eu-west-1", "000000000007")
+    assert estiva.failed("replicas", "rm", "eu-west-1", "000000000007") == "no such endpoint"

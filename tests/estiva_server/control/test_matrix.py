@@ -91,6 +91,10 @@ def rule(secured: Secured, name: str) -> None:
     secured.done("POST", "/pull-through-rules", {"prefix": name, "upstream": "127.0.0.1:1"})
 
 
+def endpoint(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/replication-endpoints/{name}/000000000001", {"url": "https://a.example"})
+
+
 def repository(secured: Secured, name: str) -> None:
     secured.push(Content.of(f"a/{name}"))
     secured.public(f"a/{name}")
@@ -172,6 +176,10 @@ DOORS = [
     Door("HEAD", "/upstream-credentials", 200),
     Door("PUT", "/upstream-credentials/{new}", 204, '{{"username":"a","secret":"b"}}'),
     Door("DELETE", "/upstream-credentials/{made}", makes=credential),
+    Door("GET", "/replication-endpoints", 200),
+    Door("HEAD", "/replication-endpoints", 200),
+    Door("PUT", "/replication-endpoints/{new}/000000000001", 204, '{{"url":"https://a.example"}}'),
+    Door("DELETE", "/replication-endpoints/{made}/000000000001", makes=endpoint),
     Door("GET", "/pull-through-rules", 200),
     Door("HEAD", "/pull-through-rules", 200),
     Door("POST", "/pull-through-rules", 201, '{{"prefix":"{new}","upstream":"127.0.0.1:1"}}'),

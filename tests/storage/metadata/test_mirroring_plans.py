@@ -16,6 +16,7 @@ from storage.metadata import (
     queue,
     registry_settings,
     replications,
+    scans,
     templates,
     upstream_credentials,
 )
@@ -37,7 +38,7 @@ DONE = ReplicationRecord(PLACE, COMPLETE)
 TAKEN = QueuedWork(1, "kind", "subject", {}, 1, 0.0)
 BEFORE = ("uploads.start", "blobs.record", "manifests.put")
 
-MODULES = (absent, pull_through, queue, registry_settings, replications, templates, upstream_credentials)
+MODULES = (absent, pull_through, queue, registry_settings, replications, scans, templates, upstream_credentials)
 EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "upstream_credentials.put": lambda: upstream_credentials.put("", CredentialRecord("name", "user", b"sealed")),
     "upstream_credentials.find": lambda: upstream_credentials.find("", "name"),
@@ -71,6 +72,11 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "replications.set_status": lambda: replications.set_status(NAME, MANIFEST, DONE),
     "replications.statuses": lambda: replications.statuses(NAME, MANIFEST),
     "replications.delete_endpoint": lambda: replications.delete_endpoint("", PLACE),
+    "scans.begin": lambda: scans.begin(NAME, MANIFEST),
+    "scans.find": lambda: scans.find(NAME, MANIFEST),
+    "scans.complete": lambda: scans.complete(NAME, MANIFEST, [{"name": "CVE-1"}], {"LOW": 1}),
+    "scans.page": lambda: scans.page(NAME, MANIFEST, 0, 10),
+    "scans.fail": lambda: scans.fail(NAME, MANIFEST, scans.FAILED, "no"),
     "templates.create": lambda: templates.create("", "prefix", "{}"),
     "templates.update": lambda: templates.update("", "prefix", "{}"),
     "templates.find": lambda: templates.find("", "prefix"),
