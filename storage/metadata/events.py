@@ -16,6 +16,7 @@ from estiva.reference import RepositoryName, Tag
 from storage.metadata.audit import Actor
 from storage.metadata.database import Row, Statement, Work
 
+ANYBODY = "SELECT 1 FROM webhooks WHERE enabled LIMIT 1"
 RECORD = """
 INSERT INTO deliveries
 (webhook_id, event, action, repository, digest, tag, previous, actor, detail, occurred_at, due_at, attempts, dead)
@@ -115,6 +116,8 @@ class Backlog:
 
 def record(name: RepositoryName, events: Sequence[Event]) -> Work[None]:
     """Keep events of a repository for the webhooks that want them. Before what they tell of is done: see `previous`."""
+    if not (yield Statement(ANYBODY)):
+        return
     yield Statement(
         RECORD,
         many=[

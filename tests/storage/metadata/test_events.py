@@ -194,3 +194,12 @@ async def test_webhooks_are_found_by_name_and_by_page(database: SQLiteDatabase) 
     assert (await database.read(webhooks.by_id(found.id)) or found).sealed_secret == b"other"
     again = await database.write(lambda: webhooks.create(found))
     assert again is None
+
+
+@pytest.mark.parametrize("sql", [events.CLAIM, events.POSTPONE_LATER, events.REVIVE, events.DEAD, events.SETTLE])
+async def test_no_statement_reads_all_that_waits(database: SQLiteDatabase, sql: str) -> None:
+    names = ("limit", "lease", "patience", "webhook", "repository", "id", "delay", "last")
+    steps = await database.read(select(f"EXPLAIN QUERY PLAN {sql}", **dict.fromkeys(names, 1)))
+    scans = [str(step[3]) for step in steps if str(step[3]).startswith("SCAN")]
+    assert set(scans) <= {"SCAN due"}  # the few hundred that the window inside it gives
+    assert any("SEARCH" in str(step[3]) for step in steps)
