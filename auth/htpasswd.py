@@ -1,12 +1,13 @@
 """A htpasswd file as a live source of users, for those who come from another registry. bcrypt entries only."""
 
 import logging
+import time
 from pathlib import Path
-from time import monotonic
 
 logger = logging.getLogger("estiva.auth")
 
-LOOK_EVERY = 1.0
+SETTLED = 2.0
+"""Seconds after which a file's times tell of every further change: the clock behind them ticks slowly."""
 BCRYPT = ("$2a$", "$2b$", "$2y$")
 
 
@@ -29,36 +30,43 @@ def parse(text: str) -> dict[str, str]:
 
 
 class Htpasswd:
-    """The file's entries, read again when the file changes. While it can't be read, the last good ones count."""
+    """The file's entries as they are now. While it can't be read, the last good ones count."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._looked = 0.0
-        self._seen: tuple[int, int, int] | None = None
+        self._seen: tuple[int, ...] | None = None
+        self._failure = ""
         self._entries: dict[str, str] = {}
         self._load()
 
     def hash_of(self, name: str) -> str | None:
         """The user's bcrypt hash; None where the file has no such user."""
-        if monotonic() - self._looked > LOOK_EVERY:
-            try:
-                self._load()
-            except HtpasswdError as error:
-                logger.error("htpasswd file not used: %s", error)
+        try:
+            self._load()
+            self._failure = ""
+        except HtpasswdError as error:
+            self._log(str(error))
         return self._entries.get(name)
 
     def example(self) -> str | None:
         """The hash of one of its users, to see how long verifying takes; None where it has none."""
         return next(iter(self._entries.values()), None)
 
+    def _log(self, failure: str) -> None:
+        """Say it once, and not with every sign-in."""
+        if failure != self._failure:
+            logger.error("htpasswd file not used: %s", failure)
+        self._failure = failure
+
     def _load(self) -> None:
-        self._looked = monotonic()
         try:
             status = self._path.stat()
-            seen = (status.st_mtime_ns, status.st_size, status.st_ino)
+            seen = (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
             if seen == self._seen:
                 return
             self._entries = parse(self._path.read_text())
         except (OSError, UnicodeDecodeError) as error:
             raise HtpasswdError(f"cannot be read: {type(error).__name__}") from None
-        self._seen = seen
+        # A file that was written a moment ago may be written again and look the same.
+        settled = time.time() - status.st_ctime > SETTLED
+        self._seen = seen if settled else None

@@ -8,9 +8,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from auth.passwords import LONGEST_PASSWORD, SHORTEST_PASSWORD, hash_password, hash_secret, make_secret
+from auth.passwords import (
+    LEAST_COST,
+    LONGEST_PASSWORD,
+    MOST_COST,
+    SHORTEST_PASSWORD,
+    hash_password,
+    hash_secret,
+    is_bcrypt,
+    make_secret,
+)
 from auth.sealing import Seal
 from auth.threads import Threads
+from auth.uses import PolicyUses
 from estiva.errors import RegistryError
 from storage.metadata import audit, groups, policies, principals
 from storage.metadata.audit import Actor
@@ -53,10 +63,11 @@ class NewAccessKey:
 class Identities:
     """Creates, changes and removes identities."""
 
-    def __init__(self, database: Database, seal: Seal, threads: Threads) -> None:
+    def __init__(self, database: Database, seal: Seal, threads: Threads, uses: PolicyUses | None = None) -> None:
         self._database = database
         self._seal = seal
         self._threads = threads
+        self._uses = uses or PolicyUses()
 
     async def find(self, kind: str, name: str) -> PrincipalRecord:
         """The user or robot of that name. IdentityUnknown."""
@@ -76,6 +87,15 @@ class Identities:
                 yield from audit.record(actor, "AttachPolicy", f"user/{name}", policy=policy)
 
         return await self._create(actor, PrincipalRecord(0, "user", name, stored, False, 0, None), attach)
+
+    async def import_user(self, actor: Actor, name: str, stored: str) -> PrincipalRecord:
+        """A new user whose password is known by its bcrypt hash only, until the first sign-in.
+
+        IdentityInvalid, IdentityExists.
+        """
+        if not is_bcrypt(stored):
+            raise IdentityInvalid(f"password_hash is no bcrypt hash of a cost from {LEAST_COST} to {MOST_COST}")
+        return await self._create(actor, PrincipalRecord(0, "user", name, stored, False, 0, None), _nothing)
 
     async def create_robot(
         self, actor: Actor, name: str, expires_at: float | None, document: str | None = None
@@ -124,7 +144,7 @@ class Identities:
             own = f"{kind}-{name}"
             had_own = own in (yield from policies.attached_to("principal", found.id))
             yield from principals.delete(found.id)
-            if had_own and not (yield from policies.is_attached(own)):
+            if had_own and not (yield from self._uses.of(own)):
                 yield from policies.delete(own)
 
         await self._change(kind, name, actor, "Delete", work)
@@ -133,9 +153,11 @@ class Identities:
         """A new access key of the user or robot; the one given, or a generated one. IdentityUnknown."""
         made = key or NewAccessKey(_key_id(), make_secret())
         sealed = self._seal.seal(KEY_PURPOSE, made.secret.encode())
-        await self._change(
-            kind, name, actor, "CreateAccessKey", lambda found: principals.create_key(made.id, found.id, sealed)
-        )
+
+        def work(found: PrincipalRecord) -> Work[None]:
+            yield from principals.create_key(made.id, found.id, sealed)
+
+        await self._change(kind, name, actor, "CreateAccessKey", work, key=made.id)
         return made
 
     async def keys(self, kind: str, name: str) -> list[AccessKeyRecord]:
@@ -147,12 +169,20 @@ class Identities:
         """Remove an access key. IdentityUnknown."""
 
         def work(found: PrincipalRecord) -> Work[None]:
-            key = yield from principals.find_key(key_id)
-            if key is None or key.principal_id != found.id:
-                raise IdentityUnknown(detail={"key": key_id[:64]})
+            yield from _require_key(found, key_id)
             yield from principals.delete_key(key_id)
 
-        await self._change(kind, name, actor, "DeleteAccessKey", work)
+        await self._change(kind, name, actor, "DeleteAccessKey", work, key=key_id)
+
+    async def set_key_disabled(self, actor: Actor, kind: str, name: str, key_id: str, disabled: bool) -> None:
+        """Make an access key useless at once, or useful again. IdentityUnknown."""
+
+        def work(found: PrincipalRecord) -> Work[None]:
+            yield from _require_key(found, key_id)
+            yield from principals.set_key_disabled(key_id, disabled)
+
+        action = "DisableAccessKey" if disabled else "EnableAccessKey"
+        await self._change(kind, name, actor, action, work, key=key_id)
 
     async def create_group(self, actor: Actor, name: str) -> None:
         """A new, empty group. IdentityInvalid, IdentityExists."""
@@ -217,12 +247,18 @@ class Identities:
         return await self._database.write(work)
 
     async def _change(
-        self, kind: str, name: str, actor: Actor, action: str, change: Callable[[PrincipalRecord], Work[T]]
+        self,
+        kind: str,
+        name: str,
+        actor: Actor,
+        action: str,
+        change: Callable[[PrincipalRecord], Work[T]],
+        **detail: str,
     ) -> T:
         def work() -> Work[T]:
             found = _known((yield from principals.find(name)), kind, name)
             result = yield from change(found)
-            yield from audit.record(actor, action, f"{kind}/{name}")
+            yield from audit.record(actor, action, f"{kind}/{name}", **detail)
             return result
 
         return await self._database.write(work)
@@ -252,6 +288,16 @@ def _known(found: PrincipalRecord | None, kind: str, name: str) -> PrincipalReco
     if found is None or found.kind != kind:
         raise IdentityUnknown(detail={kind: name[:64]})
     return found
+
+
+def _nothing(created: PrincipalRecord) -> Work[None]:
+    yield from ()
+
+
+def _require_key(owner: PrincipalRecord, key_id: str) -> Work[None]:
+    key = yield from principals.find_key(key_id)
+    if key is None or key.principal_id != owner.id:
+        raise IdentityUnknown(detail={"key": key_id[:64]})
 
 
 def _group(name: str) -> Work[int]:

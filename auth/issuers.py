@@ -47,6 +47,7 @@ class TrustedIssuers:
             raise TrustInvalid("keys are fetched by https only, unless private_issuers is set")
 
         def work() -> Work[None]:
+            yield from access.advance()  # a policy that is removed at this moment is so before or after this
             for policy in sorted({policy for rule in trust.rules for policy in rule.policies}):
                 if policy not in MANAGED_POLICIES and (yield from policies.find(policy)) is None:
                     raise IdentityUnknown(detail={"policy": policy[:128]})

@@ -18,6 +18,7 @@ from storage.metadata.database import Database, Work
 from storage.metadata.principals import PrincipalRecord
 
 REFRESH_LIFE = 30 * 86_400.0
+MOST_REFRESH_TOKENS = 100
 _REFRESH_BYTES = 32
 
 
@@ -60,12 +61,18 @@ class TokenService:
         return Issued(token, issued_at, int(life), tuple(granted))
 
     async def refresh_token(self, principal: Principal) -> str | None:
-        """A refresh token, good for thirty days and one use; None for a principal that is not stored."""
-        if principal.id is None:
+        """A refresh token, good for thirty days and one use; None for a principal that is not stored.
+
+        None for an access key as well: the token would outlive it. Of one principal's only the latest
+        MOST_REFRESH_TOKENS are good.
+        """
+        if principal.id is None or principal.key is not None:
             return None
         text, identifier = secrets.token_urlsafe(_REFRESH_BYTES), principal.id
         until = time.time() + REFRESH_LIFE
-        await self._database.write(lambda: signing_keys.enter_refresh_token(_digest(text), identifier, until))
+        await self._database.write(
+            lambda: signing_keys.enter_refresh_token(_digest(text), identifier, until, MOST_REFRESH_TOKENS)
+        )
         return text
 
     async def redeem(self, refresh_token: str) -> Principal:

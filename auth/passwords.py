@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import re
 import secrets
 
 import bcrypt
@@ -13,7 +14,10 @@ LONGEST_PASSWORD = 1024
 _SECRET_BYTES = 32
 _MADE = "sha256$"
 _BCRYPT = ("$2a$", "$2b$", "$2y$")
+_BCRYPT_HASH = re.compile(r"\$2[aby]\$(?P<cost>[0-9]{2})\$[./A-Za-z0-9]{53}")
 BCRYPT_BYTES = 72
+LEAST_COST, MOST_COST = 4, 14
+"""Of a bcrypt hash that is brought along: each step doubles the work, and 14 take about a second."""
 
 # RFC 9106's second recommendation, with less memory so that several may run at once: about 40 ms on one core.
 _HASHER = PasswordHasher(time_cost=2, memory_cost=32 * 1024, parallelism=1)
@@ -42,6 +46,20 @@ def is_slow(stored: str) -> bool:
 def scheme(stored: str) -> str:
     """How the hash was made, and so how long verifying against it takes: `sha256`, `argon2id` or `bcrypt`."""
     return "bcrypt" if stored.startswith(_BCRYPT) else stored.lstrip("$").partition("$")[0]
+
+
+def is_bcrypt(stored: str) -> bool:
+    """Whether it is a bcrypt hash as htpasswd files have them, and no dearer to verify than MOST_COST says."""
+    match = _BCRYPT_HASH.fullmatch(stored)
+    return match is not None and LEAST_COST <= int(match["cost"]) <= MOST_COST
+
+
+def is_outdated(stored: str, secret: str) -> bool:
+    """Whether this secret, which is the right one, should be hashed anew: its hash came from a htpasswd file.
+
+    Not where bcrypt has looked at a part of it only: then nobody knows whether the rest is right.
+    """
+    return scheme(stored) == "bcrypt" and len(secret.encode()) <= BCRYPT_BYTES
 
 
 def verify(stored: str, secret: str) -> bool:

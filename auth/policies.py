@@ -5,12 +5,16 @@ from collections.abc import Callable
 from auth.identities import IdentityExists, IdentityUnknown, check_names
 from auth.policy import InvalidPolicyError, parse_identity_policy, parse_registry_policy, parse_repository_policy
 from auth.policy.managed import MANAGED_POLICIES
+from auth.uses import PolicyUses
 from estiva.errors import NameUnknown, RegistryError
 from estiva.reference import RepositoryName
-from storage.metadata import audit, groups, policies, principals, registry_settings
+from storage.metadata import access, audit, groups, policies, principals, registry_settings
 from storage.metadata.audit import Actor
 from storage.metadata.database import Database, Work
 from storage.metadata.policies import Holder
+
+MOST_NAMED = 100
+"""Of those who use a policy so many are named to whoever wants to remove it."""
 
 
 class PolicyInvalid(RegistryError):
@@ -20,16 +24,17 @@ class PolicyInvalid(RegistryError):
 
 
 class PolicyInUse(RegistryError):
-    """Somebody has the policy."""
+    """Something uses the policy; the detail names what."""
 
-    code, status, message = "POLICY_IN_USE", 409, "the policy is attached to somebody"
+    code, status, message = "POLICY_IN_USE", 409, "the policy is in use"
 
 
 class Policies:
     """Stores policies that have been understood, and nothing else."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, uses: PolicyUses | None = None) -> None:
         self._database = database
+        self._uses = uses or PolicyUses()
 
     async def put(self, actor: Actor, name: str, document: str) -> None:
         """Enter a policy, in place of an older one of that name. PolicyInvalid, IdentityInvalid, IdentityExists."""
@@ -59,11 +64,13 @@ class Policies:
         return await self._database.read(policies.page(last, limit))
 
     async def delete(self, actor: Actor, name: str) -> None:
-        """Remove a policy that nobody has. PolicyInUse, IdentityUnknown."""
+        """Remove a policy that nothing uses. PolicyInUse, IdentityUnknown."""
 
         def work() -> Work[None]:
-            if (yield from policies.is_attached(name)):
-                raise PolicyInUse(detail={"policy": name[:128]})
+            # First, so that whoever begins to use it at this moment comes before or after this, never between.
+            yield from access.advance()
+            if used_by := (yield from self._uses.of(name)):
+                raise PolicyInUse(detail={"policy": name[:128], "used_by": used_by[:MOST_NAMED]})
             if not (yield from policies.delete(name)):
                 raise IdentityUnknown(detail={"policy": name[:128]})
             yield from audit.record(actor, "DeletePolicy", f"policy/{name}")
@@ -74,6 +81,7 @@ class Policies:
         """Give a principal or group a policy, or take it away. Idempotent. IdentityUnknown."""
 
         def work() -> Work[None]:
+            yield from access.advance()
             identifier, target = yield from _holder(holder, name)
             if attached and policy not in MANAGED_POLICIES and (yield from policies.find(policy)) is None:
                 raise IdentityUnknown(detail={"policy": policy[:128]})

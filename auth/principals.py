@@ -22,7 +22,7 @@ class Principal:
     """Somebody who asks, as far as it has been established.
 
     `id` is the stored principal's; a job of a trusted issuer has none, but the issuer's name in `trust` and the
-    claims that the issuer vouched for.
+    claims that the issuer vouched for. `key` is the access key that it signed in with, if it did.
     """
 
     kind: Kind
@@ -32,6 +32,7 @@ class Principal:
     claims: Mapping[str, str] = field(default_factory=dict, hash=False, compare=False)
     account: str = ""
     """The account it belongs to, where that is not the server's own."""
+    key: str | None = field(default=None, hash=False, compare=False)
 
     @property
     def is_anonymous(self) -> bool:

@@ -20,6 +20,7 @@ from auth.sealing import Seal, load_or_create_key
 from auth.signers import OpenSigners, Signers, Signing
 from auth.threads import Threads
 from auth.tokens import Tokens
+from auth.uses import PolicyUses
 from estiva_server.config import Settings
 from registry.api.access import Admission, Doorkeeper
 from registry.api.origin import Origin
@@ -70,6 +71,7 @@ def build_security(settings: Settings, database: Database) -> Security:
     passes = Passes(seal)
     passwords = PassHolders(database, passes, dev_accounts)
     credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers, passwords)
+    uses = PolicyUses(frozenset(given.get(HTPASSWD, ())))
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies), settings.account, settings.region)
     signers = Signers(database, seal, authority.epoch, dev_accounts)
@@ -80,10 +82,10 @@ def build_security(settings: Settings, database: Database) -> Security:
         admission=Admission(doorkeeper, access, origin, settings.token_service),
         credentials=credentials,
         gate=gate,
-        identities=Identities(database, seal, threads),
+        identities=Identities(database, seal, threads, uses),
         issuers=issuers,
         keys=keys,
-        policies=Policies(database),
+        policies=Policies(database, uses),
         seal=seal,
         passes=passes,
         signing=OpenSigners(dev_accounts) if settings.open else signers,

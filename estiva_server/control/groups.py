@@ -35,9 +35,9 @@ class GroupsAPI:
 
     async def create(self, request: Request) -> Response:
         """A new, empty group: 201."""
-        body = await body_of(request, name=str)
-        name = required(body, "name")
-        actor = await self._operating.admit(request, "iam:CreateGroup", f"group/{name}")
+        caller = await self._operating.caller(request)
+        name = required(await body_of(request, name=str), "name")
+        actor = await self._operating.permit(caller, "iam:CreateGroup", f"group/{name}")
         await self._identities.create_group(actor, name)
         return JSONResponse({"name": name, "members": [], "policies": []}, 201)
 

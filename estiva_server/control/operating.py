@@ -29,13 +29,19 @@ class Operating:
 
         `resource` is the last part of an ARN of this account, such as `user/alice`.
         """
-        caller = await self.admission.operator(request.scope)
+        return await self.permit(await self.caller(request), action, resource)
+
+    async def permit(self, caller: Caller, action: str, resource: str) -> Actor:
+        """The caller, where policy allows it the action on the resource. Unauthorized, Denied."""
         verdict = await self.admission.access.decide(caller, action, f"arn:aws:iam::{self.account}:{resource}")
         refuse(caller, verdict)
         return actor_of(caller)
 
     async def caller(self, request: Request) -> Caller:
-        """Who makes the request, whatever they may do. Unauthorized."""
+        """Who makes the request, whatever they may do. Unauthorized.
+
+        Comes before anything of the request is read: what it should look like is told to those who have signed in.
+        """
         return await self.admission.operator(request.scope)
 
 

@@ -56,7 +56,7 @@ class PoliciesAPI:
         return Response(status_code=204)
 
     async def delete(self, request: Request) -> Response:
-        """Remove a policy that nobody has: 204."""
+        """Remove a policy that nothing uses: 204."""
         name = request.path_params["name"]
         actor = await self._operating.admit(request, "iam:DeletePolicy", f"policy/{name}")
         await self._policies.delete(actor, name)
@@ -80,8 +80,8 @@ class PoliciesAPI:
         return Response(status_code=204)
 
     async def _admit(self, request: Request, action: str) -> tuple[RepositoryName, Actor]:
-        name = RepositoryName.parse(request.path_params["name"])
         caller = await self._operating.caller(request)
+        name = RepositoryName.parse(request.path_params["name"])
         access = self._operating.admission.access
         refuse(caller, await access.decide(caller, action, access.repository_arn(name)))
         return name, actor_of(caller)

@@ -1,19 +1,22 @@
 """/api/v1/users and /api/v1/robots, with their access keys and policies."""
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from auth.access import Caller
 from auth.identities import Identities
 from auth.policies import Policies
 from auth.principals import Kind
 from auth.robots import robot_policy
-from estiva.errors import RequestInvalid
+from estiva.errors import Denied, RequestInvalid
 from estiva_server.control.operating import Operating, actor_of, body_of, page_of, required
 from estiva_server.control.routing import route
+from storage.metadata.audit import Actor
 from storage.metadata.principals import AccessKeyRecord, PrincipalRecord
 
 NUMBER = (int, float)
@@ -38,7 +41,7 @@ class PrincipalsAPI:
             route(base, GET=self.page, POST=create),
             route(base + "/{name}", GET=self.get, PATCH=change, DELETE=self.delete),
             route(base + "/{name}/keys", POST=self.create_key),
-            route(base + "/{name}/keys/{key}", DELETE=self.delete_key),
+            route(base + "/{name}/keys/{key}", PATCH=self.change_key, DELETE=self.delete_key),
             route(base + "/{name}/policies/{policy}", PUT=self.attach, DELETE=self.detach),
         ]
 
@@ -59,20 +62,28 @@ class PrincipalsAPI:
         return JSONResponse(_shown(record) | {"keys": [_shown_key(key) for key in keys], "policies": policies})
 
     async def create_user(self, request: Request) -> Response:
-        """A new user: 201."""
-        body = await body_of(request, name=str, password=str)
+        """A new user, with a password or the bcrypt hash of one: 201."""
+        caller = await self._operating.caller(request)
+        body = await body_of(request, name=str, password=str, password_hash=str)
         name = required(body, "name")
-        actor = await self._operating.admit(request, "iam:CreateUser", f"user/{name}")
-        return JSONResponse(_shown(await self._identities.create_user(actor, name, required(body, "password"))), 201)
+        actor = await self._operating.permit(caller, "iam:CreateUser", f"user/{name}")
+        if "password_hash" not in body:
+            made = await self._identities.create_user(actor, name, required(body, "password"))
+        elif "password" not in body:
+            made = await self._identities.import_user(actor, name, body["password_hash"])
+        else:
+            raise RequestInvalid("password and password_hash exclude each other")
+        return JSONResponse(_shown(made), 201)
 
     async def create_robot(self, request: Request) -> Response:
         """A new robot, perhaps only for some repositories: 201 with its secret, which is shown this once."""
+        caller = await self._operating.caller(request)
         body = await body_of(request, name=str, expires_in=NUMBER, repositories=list, actions=list)
         name, life = required(body, "name"), body.get("expires_in")
-        actor = await self._operating.admit(request, "iam:CreateUser", f"robot/{name}")
+        actor = await self._operating.permit(caller, "iam:CreateUser", f"robot/{name}")
         document = None
         if "repositories" in body or "actions" in body:
-            actor = await self._operating.admit(request, "iam:PutUserPolicy", f"robot/{name}")
+            actor = await self._operating.permit(caller, "iam:PutUserPolicy", f"robot/{name}")
             document = robot_policy(required(body, "repositories"), required(body, "actions"))
         if life is not None and not 0 < life <= LONGEST_LIFE:
             raise RequestInvalid(f"expires_in is a number of seconds, at most {LONGEST_LIFE}")
@@ -82,24 +93,29 @@ class PrincipalsAPI:
 
     async def change_user(self, request: Request) -> Response:
         """Another password (everybody may change their own), or shut the user out or let it in again: 204."""
-        name = request.path_params["name"]
-        body = await body_of(request, password=str, disabled=bool)
         caller = await self._operating.caller(request)
-        if caller.principal.kind is Kind.USER and caller.principal.name == name and set(body) == {"password"}:
+        body = await body_of(request, password=str, disabled=bool)
+        name = request.path_params["name"]
+        if "password" in body:
+            self._require_no_own_key(caller, name)
+        if self._is(caller, name) and set(body) == {"password"}:
             actor = actor_of(caller)
         else:
-            actor = await self._operating.admit(request, "iam:UpdateUser", f"user/{name}")
+            actor = await self._operating.permit(caller, "iam:UpdateUser", f"user/{name}")
         if "password" in body:
             await self._identities.set_password(actor, name, body["password"])
-        await self._set_disabled(request, body)
+        await self._set_disabled(actor, name, body)
         return Response(status_code=204)
 
     async def change_robot(self, request: Request) -> Response:
         """Another secret, or shut the robot out or let it in again: 200 with the secret, or 204."""
-        name = request.path_params["name"]
+        caller = await self._operating.caller(request)
         body = await body_of(request, renew_secret=bool, disabled=bool)
-        actor = await self._operating.admit(request, "iam:UpdateUser", f"robot/{name}")
-        await self._set_disabled(request, body)
+        name = request.path_params["name"]
+        if body.get("renew_secret"):
+            self._require_no_own_key(caller, name)
+        actor = await self._operating.permit(caller, "iam:UpdateUser", f"robot/{name}")
+        await self._set_disabled(actor, name, body)
         if not body.get("renew_secret"):
             return Response(status_code=204)
         return JSONResponse({"name": name, "secret": await self._identities.renew_secret(actor, name)})
@@ -119,6 +135,15 @@ class PrincipalsAPI:
         actor = await self._operating.admit(request, "iam:CreateAccessKey", f"{self._kind}/{name}")
         key = await self._identities.create_key(actor, self._kind, name)
         return JSONResponse({"id": key.id, "secret": key.secret}, 201)
+
+    async def change_key(self, request: Request) -> Response:
+        """Make an access key useless at once, or useful again: 204."""
+        caller = await self._operating.caller(request)
+        disabled = required(await body_of(request, disabled=bool), "disabled")
+        name, key = request.path_params["name"], request.path_params["key"]
+        actor = await self._operating.permit(caller, "iam:UpdateAccessKey", f"{self._kind}/{name}")
+        await self._identities.set_key_disabled(actor, self._kind, name, key, disabled)
+        return Response(status_code=204)
 
     async def delete_key(self, request: Request) -> Response:
         """Remove an access key: 204."""
@@ -142,14 +167,21 @@ class PrincipalsAPI:
         await self._policies.set_attached(actor, "principal", name, request.path_params["policy"], attached=attached)
         return Response(status_code=204)
 
-    async def _set_disabled(self, request: Request, body: Any) -> None:
+    async def _set_disabled(self, actor: Actor, name: str, body: Mapping[str, Any]) -> None:
         if "disabled" not in body:
             return
-        name = request.path_params["name"]
-        actor = await self._operating.admit(request, "iam:UpdateUser", f"{self._kind}/{name}")
         if actor.name == f"{self._kind}/{name}":
             raise RequestInvalid("nobody can shut themselves out")
         await self._identities.set_disabled(actor, self._kind, name, disabled=body["disabled"])
+
+    def _is(self, caller: Caller, name: str) -> bool:
+        """Whether that is the caller's own name."""
+        return caller.principal.kind.value == self._kind and caller.principal.name == name
+
+    def _require_no_own_key(self, caller: Caller, name: str) -> None:
+        """Denied where an access key is about to change the secret of its owner: whoever took it would keep all."""
+        if self._is(caller, name) and caller.principal.key is not None:
+            raise Denied(detail="an access key cannot change its owner's secret")
 
 
 def _shown(record: PrincipalRecord) -> dict[str, Any]:

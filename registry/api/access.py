@@ -42,9 +42,9 @@ class Admission:
         return account_of(self.origin, scope, caller)
 
     async def operator(self, scope: Scope) -> Caller:
-        """Who makes a request to `/api/v1/`, where registry tokens count for nothing. Unauthorized."""
+        """Who makes a request to `/api/v1/`, where registry tokens count for nothing. Unauthorized, TooManyRequests."""
         caller = await self.caller(scope)
-        if caller.token is not None:
+        if caller.token is not None or caller.principal.is_anonymous:
             raise Unauthorized("sign in with a username and a password")
         return caller
 

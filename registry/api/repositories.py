@@ -25,8 +25,8 @@ class RepositoriesAPI:
 
     async def delete(self, request: Request) -> Response:
         """Delete a repository with everything in it: 204, or 404 NAME_UNKNOWN."""
-        name = RepositoryName.parse(request.path_params["name"])
         caller = await self._admission.operator(request.scope)
+        name = RepositoryName.parse(request.path_params["name"])
         access = self._admission.access
         refuse(caller, await access.decide(caller, DELETE_REPOSITORY, access.repository_arn(name)))
         await self._registry.deleting.repository(name, caller.actor)

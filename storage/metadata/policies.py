@@ -22,8 +22,13 @@ LEFT JOIN policies ON policies.name = group_policies.policy
 WHERE group_members.principal_id = :principal
 ORDER BY 1
 """
-ATTACHED = """
-SELECT 1 FROM principal_policies WHERE policy = :name UNION SELECT 1 FROM group_policies WHERE policy = :name
+HOLDERS = """
+SELECT principals.kind || '/' || principals.name FROM principal_policies
+JOIN principals ON principals.id = principal_policies.principal_id WHERE principal_policies.policy = :name
+UNION
+SELECT 'group/' || groups.name FROM group_policies
+JOIN groups ON groups.id = group_policies.group_id WHERE group_policies.policy = :name
+ORDER BY 1
 """
 PUT_REPOSITORY = """
 INSERT INTO repository_policies (repository_id, document, updated_at) VALUES (:repository, :document, :now)
@@ -65,9 +70,10 @@ def page(last: str, limit: int) -> Work[list[str]]:
     return [name for (name,) in rows]
 
 
-def is_attached(name: str) -> Work[bool]:
-    """Whether anybody has the policy."""
-    return bool((yield Statement(ATTACHED, {"name": name})))
+def holders(name: str) -> Work[list[str]]:
+    """Everybody who has the policy itself, such as `user/alice` or `group/builders`."""
+    rows = yield Statement(HOLDERS, {"name": name})
+    return [holder for (holder,) in rows]
 
 
 def delete(name: str) -> Work[bool]:

@@ -15,6 +15,8 @@ INSERT = """
 INSERT INTO principals (kind, name, secret_hash, disabled, created_at, expires_at)
 VALUES (:kind, :name, :secret_hash, :disabled, :now, :expires_at) ON CONFLICT (name) DO NOTHING
 """
+# The condition is word for word that of the index.
+BCRYPT_EXAMPLE = "SELECT secret_hash FROM principals WHERE substr(secret_hash, 1, 2) = '$2' ORDER BY id LIMIT 1"
 KEY = "SELECT id, principal_id, sealed_secret, disabled, created_at FROM access_keys WHERE id = :id"
 KEYS = "SELECT id, principal_id, sealed_secret, disabled, created_at FROM access_keys WHERE principal_id = :principal"
 INSERT_KEY = """
@@ -83,6 +85,20 @@ def set_secret(identifier: int, secret_hash: str) -> Work[None]:
     )
     yield Statement("DELETE FROM refresh_tokens WHERE principal_id = :id", {"id": identifier})
     yield from access.advance()
+
+
+def renew_hash(identifier: int, stored: str, renewed: str) -> Work[None]:
+    """Put another hash of the same secret in the place of that one, where it is still there."""
+    yield Statement(
+        "UPDATE principals SET secret_hash = :renewed WHERE id = :id AND secret_hash = :stored",
+        {"id": identifier, "stored": stored, "renewed": renewed},
+    )
+
+
+def bcrypt_example() -> Work[str | None]:
+    """A bcrypt hash that a principal has, None where none has one."""
+    rows = yield Statement(BCRYPT_EXAMPLE)
+    return rows[0][0] if rows else None
 
 
 def set_disabled(identifier: int, disabled: bool) -> Work[None]:

@@ -7,6 +7,11 @@ from storage.metadata.database import Statement, Work
 ALL = "SELECT id, sealed_private_key, created_at FROM signing_keys ORDER BY created_at DESC, id"
 INSERT = "INSERT INTO signing_keys (id, sealed_private_key, created_at) VALUES (:id, :sealed, :now)"
 INSERT_REFRESH = "INSERT INTO refresh_tokens (hash, principal_id, expires_at) VALUES (:hash, :principal, :expires_at)"
+# All have the same life: those that expire first are the oldest.
+KEEP_REFRESH = """
+DELETE FROM refresh_tokens WHERE principal_id = :principal AND hash NOT IN (
+SELECT hash FROM refresh_tokens WHERE principal_id = :principal ORDER BY expires_at DESC, hash LIMIT :most)
+"""
 TAKE_REFRESH = "DELETE FROM refresh_tokens WHERE hash = :hash RETURNING principal_id, expires_at"
 
 
@@ -39,8 +44,9 @@ def forget_before(moment: float) -> Work[None]:
     yield Statement("DELETE FROM signing_keys WHERE created_at < :moment", {"moment": moment})
 
 
-def enter_refresh_token(digest: str, principal_id: int, expires_at: float) -> Work[None]:
-    """Remember that a refresh token of that hash was given out."""
+def enter_refresh_token(digest: str, principal_id: int, expires_at: float, most: int) -> Work[None]:
+    """Remember that a refresh token of that hash was given out; of `most` or more the oldest ones end."""
+    yield Statement(KEEP_REFRESH, {"principal": principal_id, "most": most - 1})
     yield Statement(INSERT_REFRESH, {"hash": digest, "principal": principal_id, "expires_at": expires_at})
 
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from auth.access import Caller, Verdict
 from auth.authority import Authority
@@ -109,9 +110,9 @@ def counting(credentials: Credentials) -> Callable[[], int]:
     checked: list[str] = []
     check = credentials._check
 
-    async def counted(name: str, secret: str) -> Principal | None:
-        checked.append(name)
-        return await check(name, secret)
+    async def counted(asked: Any) -> Principal | None:
+        checked.append(asked.name)
+        return await check(asked)
 
     credentials._check = counted  # type: ignore[method-assign]
     return lambda: len(checked)

@@ -4,11 +4,10 @@ from pathlib import Path
 import bcrypt
 import pytest
 
-from auth import htpasswd
 from auth.htpasswd import Htpasswd, HtpasswdError, parse
 from auth.principals import Kind, Principal
 from estiva.errors import Unauthorized
-from tests.auth.parts import OPERATOR, PASSWORD, process_on
+from tests.auth.parts import OPERATOR, PASSWORD, counting, process_on
 
 
 def entry(name: str, password: str = PASSWORD) -> str:
@@ -23,8 +22,7 @@ def replace(file: Path, text: str) -> None:
 
 
 @pytest.fixture
-def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(htpasswd, "LOOK_EVERY", 0.0)
+def file(tmp_path: Path) -> Path:
     file = tmp_path / "htpasswd"
     file.write_text(entry("alice") + "# a comment\n\n" + entry("Bob"))
     return file
@@ -70,6 +68,35 @@ def test_while_the_file_is_broken_the_last_good_one_counts(file: Path, text: str
     assert users.hash_of("alice") == known
     replace(file, entry("carol"))
     assert users.hash_of("alice") is None
+
+
+def test_a_change_that_leaves_size_and_times_as_they_were_is_seen_in_a_young_file(file: Path) -> None:
+    users = Htpasswd(file)
+    status, first = file.stat(), users.hash_of("alice")
+    file.write_text(file.read_text().replace("Bob", "Eve"))  # in place: as long as before, perhaps in the same tick
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert users.hash_of("Bob") is None
+    assert users.hash_of("Eve") is not None
+    assert users.hash_of("alice") == first
+
+
+async def test_a_right_password_is_checked_once_while_its_entry_stays_as_it_is(file: Path, database_file: Path) -> None:
+    async with process_on(database_file, htpasswd=file) as parts:
+        checked = counting(parts.credentials)
+        for _ in range(5):
+            await parts.sign_in("alice")
+        assert checked() == 1
+        file.write_text(file.read_text() + entry("carol"))
+        await parts.sign_in("alice")
+        assert checked() == 1  # another's entry is no reason
+        file.write_text(entry("alice", "another one"))
+        with pytest.raises(Unauthorized):
+            await parts.sign_in("alice")
+        await parts.sign_in("alice", "another one")
+        file.write_text(entry("carol"))
+        with pytest.raises(Unauthorized):
+            await parts.sign_in("alice", "another one")
+        assert checked() == 4
 
 
 async def test_its_users_come_in_with_the_policies_of_the_file(file: Path, database_file: Path) -> None:

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable
 
+import bcrypt
 import pytest
 
 from auth.identities import IdentityExists, IdentityInvalid, IdentityUnknown, NewAccessKey
@@ -28,6 +29,7 @@ async def peopled(parts: Parts) -> Parts:
     return parts
 
 
+BCRYPT = bcrypt.hashpw(b"imported password", bcrypt.gensalt(4)).decode()
 CHANGES: dict[str, tuple[str, str, Change]] = {
     "a user": ("CreateUser", "user/bob", lambda p: p.identities.create_user(OPERATOR, "bob", "new password")),
     "a robot": ("CreateRobot", "robot/cd", lambda p: p.identities.create_robot(OPERATOR, "cd", None, DOCUMENT)),
@@ -40,11 +42,22 @@ CHANGES: dict[str, tuple[str, str, Change]] = {
     "shut out": ("Disable", "user/alice", lambda p: p.identities.set_disabled(OPERATOR, "user", "alice", True)),
     "let in": ("Enable", "user/alice", lambda p: p.identities.set_disabled(OPERATOR, "user", "alice", False)),
     "a key": ("CreateAccessKey", "robot/ci", lambda p: p.identities.create_key(OPERATOR, "robot", "ci")),
+    "a key shut out": (
+        "DisableAccessKey",
+        "user/alice",
+        lambda p: p.identities.set_key_disabled(OPERATOR, "user", "alice", "AKIA" + "A" * 16, True),
+    ),
+    "a key let in": (
+        "EnableAccessKey",
+        "user/alice",
+        lambda p: p.identities.set_key_disabled(OPERATOR, "user", "alice", "AKIA" + "A" * 16, False),
+    ),
     "no key": (
         "DeleteAccessKey",
         "user/alice",
         lambda p: p.identities.delete_key(OPERATOR, "user", "alice", "AKIA" + "A" * 16),
     ),
+    "an imported user": ("CreateUser", "user/eve", lambda p: p.identities.import_user(OPERATOR, "eve", BCRYPT)),
     "a group": ("CreateGroup", "group/ops", lambda p: p.identities.create_group(OPERATOR, "ops")),
     "a member": (
         "AddToGroup",
@@ -81,6 +94,23 @@ async def test_each_change_leaves_one_line_that_says_who_and_holds_no_secret(peo
     assert [(line.action, line.target) for line in lines] == [(action, target)]
     assert (lines[0].actor, lines[0].address) == (OPERATOR.name, OPERATOR.address)
     assert lines[0].at == pytest.approx(time.time(), abs=30)
+
+
+async def test_the_lines_about_an_access_key_name_it(peopled: Parts) -> None:
+    made = await peopled.identities.create_key(OPERATOR, "user", "alice")
+    await peopled.identities.set_key_disabled(OPERATOR, "user", "alice", made.id, disabled=True)
+    await peopled.identities.delete_key(OPERATOR, "user", "alice", made.id)
+    lines = (await peopled.audit())[-3:]
+    assert [line.action for line in lines] == ["CreateAccessKey", "DisableAccessKey", "DeleteAccessKey"]
+    assert {line.detail["key"] for line in lines} == {made.id}
+
+
+async def test_nobodys_key_is_changed_in_anothers_name(peopled: Parts) -> None:
+    with pytest.raises(IdentityUnknown):
+        await peopled.identities.set_key_disabled(OPERATOR, "robot", "ci", "AKIA" + "A" * 16, disabled=True)
+    with pytest.raises(IdentityUnknown):
+        await peopled.identities.delete_key(OPERATOR, "robot", "ci", "AKIA" + "A" * 16)
+    assert [key.disabled for key in await peopled.identities.keys("user", "alice")] == [False]
 
 
 async def test_no_secret_and_no_hash_is_ever_in_the_audit(peopled: Parts) -> None:

@@ -4,11 +4,12 @@ from typing import Any
 import pytest
 
 from auth.identities import IdentityExists, IdentityInvalid, IdentityUnknown
-from auth.policies import PolicyInUse, PolicyInvalid
+from auth.policies import Policies, PolicyInUse, PolicyInvalid
 from auth.robots import robot_policy
+from auth.uses import PolicyUses
 from estiva.errors import NameUnknown
 from estiva.reference import RepositoryName
-from storage.metadata import repositories
+from storage.metadata import issuers, repositories
 from tests.auth.parts import OPERATOR, PASSWORD, POWER_USER, READ_ONLY, Parts
 
 APP = RepositoryName("team/app")
@@ -120,6 +121,41 @@ async def test_a_policy_that_somebody_has_can_not_be_removed(alice: Parts) -> No
     await alice.policies.delete(OPERATOR, "pull")
     with pytest.raises(IdentityUnknown):
         await alice.policies.delete(OPERATOR, "pull")
+
+
+@pytest.mark.parametrize("holder", ["user", "robot", "group", "issuer", "setting"])
+async def test_whoever_uses_a_policy_is_named_to_whoever_would_remove_it(parts: Parts, holder: str) -> None:
+    await parts.policies.put(OPERATOR, "pull", document("ecr:BatchGetImage"))
+    await parts.identities.create_user(OPERATOR, "alice", PASSWORD)
+    await parts.identities.create_robot(OPERATOR, "ci", None)
+    await parts.identities.create_group(OPERATOR, "team")
+    attached = {"user": ("principal", "alice"), "robot": ("principal", "ci"), "group": ("group", "team")}
+    managing, named = parts.policies, {"user": "user/alice", "robot": "robot/ci", "group": "group/team"}
+    if holder == "issuer":
+        rule = {"claims": {"sub": "a"}, "policies": [READ_ONLY, "pull"]}
+        trust = {"issuer": "https://issuer.example", "audience": "estiva", "rules": [rule]}
+        await parts.database.write(lambda: issuers.put("broken", "{"))
+        await parts.database.write(lambda: issuers.put("build", json.dumps(trust)))
+        named["issuer"] = "issuer/build"
+    elif holder == "setting":
+        managing = Policies(parts.database, PolicyUses(["pull"]))
+        named["setting"] = "setting/htpasswd_policies"
+    else:
+        kind, name = attached[holder]
+        await managing.set_attached(OPERATOR, "group" if kind == "group" else "principal", name, "pull", attached=True)
+    with pytest.raises(PolicyInUse) as refused:
+        await managing.delete(OPERATOR, "pull")
+    assert refused.value.detail == {"policy": "pull", "used_by": [named[holder]]}
+    assert await parts.policies.find("pull")
+
+
+async def test_a_robots_own_policy_stays_where_an_issuer_names_it(parts: Parts) -> None:
+    await parts.identities.create_robot(OPERATOR, "ci", None, document("ecr:BatchGetImage"))
+    rule = {"claims": {"sub": "a"}, "policies": ["robot-ci"]}
+    trust = {"issuer": "https://issuer.example", "audience": "estiva", "rules": [rule]}
+    await parts.database.write(lambda: issuers.put("build", json.dumps(trust)))
+    await parts.identities.delete(OPERATOR, "robot", "ci")
+    assert await parts.policies.find("robot-ci")
 
 
 async def test_attaching_twice_is_once(alice: Parts) -> None:

@@ -24,9 +24,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Secured]:
         yield running
 
 
-def guess(alone: Secured, name: str, address: tuple[str, str], target: str = "/token") -> tuple[int, int]:
+def guess(
+    alone: Secured, name: str, address: tuple[str, str], target: str = "/token", secret: str = "wrong password"
+) -> tuple[int, int]:
     """The status of one wrong password, and the seconds to wait where it says so."""
-    answer = ask(alone.port, "GET", target, ("Authorization", basic(name, "wrong password")), address)
+    answer = ask(alone.port, "GET", target, ("Authorization", basic(name, secret)), address)
     return answer.status, int(answer.field("retry-after") or 0)
 
 
@@ -129,13 +131,22 @@ def timed(ask_again: object, request: bytes, times: int = 100) -> list[float]:
     return taken
 
 
-def test_guesses_in_parallel_count_as_well(alone: Secured) -> None:
+def test_of_guesses_in_parallel_ten_are_heard_and_nobody_else_waits(alone: Secured) -> None:
     alone.user("g-parallel")
+    other = ("Authorization", alone.user("g-beside"))
     here = elsewhere()
 
     async def many() -> list[int]:
-        tries = (asyncio.to_thread(guess, alone, "g-parallel", here) for _ in range(24))
-        return [status for status, _ in await asyncio.gather(*tries)]
+        tries = (
+            asyncio.to_thread(guess, alone, "g-parallel", here, "/token", f"guess {number}") for number in range(66)
+        )
+        beside = asyncio.to_thread(ask, alone.port, "GET", "/token", other, here)
+        outcomes, neighbour = await asyncio.gather(asyncio.gather(*tries), beside)
+        assert neighbour.status == 200
+        return [status for status, _ in outcomes]
 
-    asyncio.run(many())
-    assert guess(alone, "g-parallel", here)[0] == 429
+    statuses = asyncio.run(many())
+    assert sorted(statuses) == [401] * 10 + [429] * 56
+    status, wait = guess(alone, "g-parallel", here)
+    assert status == 429
+    assert wait > 2

@@ -1,17 +1,16 @@
 """`estiva keys`, `estiva policies`, `estiva issuers` and `estiva audit`."""
 
 import json
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from estiva.cli.server import CommandError, member, server_of, show
+from estiva.cli.server import member, read_document, server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 Member = Annotated[str, typer.Argument(help="A user's or robot's name.")]
 Document = Annotated[str, typer.Argument(help="A JSON file, or - for standard input.")]
+Key = Annotated[str, typer.Argument(help="The key's id.")]
 Robot = Annotated[bool, typer.Option("--robot", help="The name is a robot's, not a user's.")]
 
 
@@ -30,13 +29,18 @@ def keys() -> typer.Typer:
         """Create an access key and show its secret, this once."""
         show(context, server_of(context).call("POST", _noun(robot), owner, "keys"))
 
+    @app.command()
+    def disable(context: typer.Context, owner: Member, key: Key, robot: Robot = False) -> None:
+        """Make an access key useless, at once."""
+        server_of(context).call("PATCH", _noun(robot), owner, "keys", key, body={"disabled": True})
+
+    @app.command()
+    def enable(context: typer.Context, owner: Member, key: Key, robot: Robot = False) -> None:
+        """Make an access key useful again."""
+        server_of(context).call("PATCH", _noun(robot), owner, "keys", key, body={"disabled": False})
+
     @app.command("rm")
-    def remove(
-        context: typer.Context,
-        owner: Member,
-        key: Annotated[str, typer.Argument(help="The key's id.")],
-        robot: Robot = False,
-    ) -> None:
+    def remove(context: typer.Context, owner: Member, key: Key, robot: Robot = False) -> None:
         """Remove an access key."""
         server_of(context).call("DELETE", _noun(robot), owner, "keys", key)
 
@@ -74,7 +78,7 @@ def policies() -> typer.Typer:
 
     @app.command("rm")
     def remove(context: typer.Context, name: Name, repository: OfRepository = False) -> None:
-        """Remove a policy that nobody has, or a repository's."""
+        """Remove a policy that nothing uses, or a repository's."""
         server = server_of(context)
         if repository:
             server.repository_policy("DELETE", name)
@@ -124,11 +128,3 @@ def audit(
 
 def _noun(robot: bool) -> str:
     return "robots" if robot else "users"
-
-
-def read_document(document: str) -> str:
-    """The text of that file, or of standard input for `-`. CommandError."""
-    try:
-        return (sys.stdin.buffer.read() if document == "-" else Path(document).read_bytes()).decode()
-    except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"cannot read {document}: {getattr(error, 'strerror', None) or 'not text'}") from None

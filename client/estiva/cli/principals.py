@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from estiva.cli.attachments import attachments
+from estiva.cli.htpasswd import import_htpasswd
 from estiva.cli.server import server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
@@ -44,6 +45,7 @@ def users() -> typer.Typer:
         """Give a user another password; everybody may change their own."""
         server_of(context).call("PATCH", "users", name, body={"password": _given(new)})
 
+    app.command("import-htpasswd")(import_htpasswd)
     return app
 
 

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -21,8 +22,16 @@ class CommandError(Exception):
     """The command failed; the text is the one line that tells why."""
 
 
+class ServerRefused(CommandError):
+    """The server said no; `status` is the answer's."""
+
+    def __init__(self, text: str, status: int) -> None:
+        super().__init__(text)
+        self.status = status
+
+
 class Server:
-    """Sends one request after the other; a refusal becomes a CommandError with the server's own words."""
+    """Sends one request after the other; a refusal becomes a ServerRefused with the server's own words."""
 
     def __init__(self, url: str, username: str, password: str) -> None:
         import httpx2  # here, as `estiva serve` and `estiva --help` have no use for it
@@ -44,7 +53,7 @@ class Server:
             raise CommandError(f"cannot reach {self._url}: {_line(str(error)) or type(error).__name__}") from None
         if response.is_success:
             return _object(response)
-        raise CommandError(_refusal(response))
+        raise ServerRefused(_refusal(response), response.status_code)
 
     def every(self, noun: str) -> list[Any]:
         """Everything of that noun, page after page."""
@@ -81,6 +90,14 @@ def server_of(context: typer.Context) -> Server:
     server = Server(options["server"], options["username"], password)
     root.call_on_close(server.close)
     return server
+
+
+def read_document(document: str) -> str:
+    """The text of a file, or of standard input where that is `-`."""
+    try:
+        return (sys.stdin.buffer.read() if document == "-" else Path(document).read_bytes()).decode()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CommandError(f"cannot read {document}: {getattr(error, 'strerror', None) or 'not text'}") from None
 
 
 def member(answer: dict[str, Any], name: str) -> list[Any]:

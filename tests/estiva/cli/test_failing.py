@@ -15,9 +15,9 @@ from tests.security.secured import statement
 from tests.serving import ESTIVA, free_port
 
 NOUNS = {
-    "users": {"ls", "show", "create", "password", "disable", "enable", "attach", "detach", "rm"},
+    "users": {"ls", "show", "create", "import-htpasswd", "password", "disable", "enable", "attach", "detach", "rm"},
     "robots": {"ls", "show", "create", "renew", "disable", "enable", "attach", "detach", "rm"},
-    "keys": {"ls", "create", "rm"},
+    "keys": {"ls", "create", "disable", "enable", "rm"},
     "groups": {"ls", "show", "create", "add", "take", "attach", "detach", "rm"},
     "policies": {"ls", "show", "put", "rm"},
     "issuers": {"ls", "put", "rm"},
@@ -66,6 +66,8 @@ def test_a_right_that_is_lacking(estiva: Estiva) -> None:
         ["keys", "ls", "none"],
         ["keys", "create", "none", "--robot"],
         ["keys", "rm", "admin", "none"],
+        ["keys", "disable", "admin", "none"],
+        ["keys", "enable", "none", "none"],
         ["groups", "show", "none"],
         ["groups", "add", "none", "admin"],
         ["policies", "show", "none"],

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from estiva.cli import server
@@ -56,6 +57,45 @@ def test_a_new_password_is_read_from_standard_input_where_that_is_asked(estiva: 
     assert status(registry, "piped", "another one") == 200
 
 
+def test_users_of_a_htpasswd_file_come_with_their_passwords(estiva: Estiva, registry: Secured, tmp_path: Path) -> None:
+    file, long = tmp_path / "htpasswd", "x" * 80
+
+    def entry(name: str, password: str) -> str:
+        return f"{name}:{bcrypt.hashpw(password.encode()[:72], bcrypt.gensalt(4)).decode()}\n"
+
+    file.write_text("# users\n\n" + entry("brought", "brought password") + entry("long", long) + entry("admin", "x"))
+    done = estiva.done("users", "import-htpasswd", str(file), "--policy", READ_ONLY)
+    assert done.table() == [
+        ["name", "outcome"], ["brought", "created"], ["long", "created"], ["admin", "there", "already"]
+    ]  # fmt: skip
+    assert status(registry, "admin", "x") == 401
+    assert status(registry, "brought", "another password") == 401
+    for _ in range(2):
+        assert status(registry, "brought", "brought password") == 200
+        assert status(registry, "long", long) == 200
+    assert estiva.json("users", "show", "brought")["policies"] == [READ_ONLY]
+    again = estiva.done("--json", "users", "import-htpasswd", "-", given=file.read_bytes()).document
+    assert {entry["outcome"] for entry in again} == {"there already"}
+    assert status(registry, "brought", "brought password") == 200
+
+
+def test_what_can_not_be_imported_is_named_and_the_rest_comes(estiva: Estiva, registry: Secured) -> None:
+    good = bcrypt.hashpw(b"a good password", bcrypt.gensalt(4)).decode()
+    dear = good.replace("$04$", "$31$")
+    lines = f"Upper:{good}\nplain:secret\nsha:{{SHA}}abc\ndear:{dear}\nfine:{good}\n"
+    outcome = estiva("users", "import-htpasswd", "-", given=lines.encode())
+    assert (outcome.code, outcome.err) == (1, "estiva: 4 of 5 users could not be imported\n")
+    told = {line[0]: " ".join(line[1:]) for line in outcome.table()[1:]}
+    assert told["Upper"].startswith("a name has 1 to 64")
+    assert told["plain"] == told["sha"] == told["dear"] == "password_hash is no bcrypt hash of a cost from 4 to 14"
+    assert told["fine"] == "created"
+    assert status(registry, "fine", "a good password") == 200
+    assert estiva.failed("users", "import-htpasswd", "-", "--policy", "none", given=lines.encode()).startswith(
+        "no such"
+    )
+    assert estiva.failed("users", "import-htpasswd", "-", given=b"# users\nalice\n") == "-: line 2 is not NAME:HASH"
+
+
 def test_robots_get_secrets_that_are_shown_once(estiva: Estiva, registry: Secured) -> None:
     arguments = ["--expires-in", "3600", "--repository", "team/*", "--action", "pull", "--action", "push"]
     created = estiva.json("robots", "create", "builder", *arguments)
@@ -87,6 +127,11 @@ def test_keys_are_made_listed_and_removed(estiva: Estiva, registry: Secured) -> 
         listed = estiva.done("keys", "ls", *owner)
         assert [line[:2] for line in listed.table()] == [["id", "disabled"], [key["id"], "no"]]
         assert key["secret"] not in listed.out
+        estiva.done("keys", "disable", owner[0], key["id"], *owner[1:])
+        assert status(registry, key["id"], key["secret"]) == 401
+        assert [listed["disabled"] for listed in estiva.json("keys", "ls", *owner)] == [True]
+        estiva.done("keys", "enable", owner[0], key["id"], *owner[1:])
+        assert status(registry, key["id"], key["secret"]) == 200
         estiva.done("keys", "rm", owner[0], key["id"], *owner[1:])
         assert estiva.json("keys", "ls", *owner) == []
         assert status(registry, key["id"], key["secret"]) == 401

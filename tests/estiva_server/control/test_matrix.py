@@ -1,6 +1,7 @@
 """Everybody at every door of `/api/v1/`."""
 
 import itertools
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -116,6 +117,7 @@ def of_kind(kind: str, make: Callable[[Secured, str], object], create: str, chan
         Door("PATCH", base + "/{made}", 204, change, make),
         Door("DELETE", base + "/{made}", makes=make),
         Door("POST", base + "/{made}/keys", 201, makes=make),
+        Door("PATCH", base + "/{made}/keys/{key}", 204, '{{"disabled":true}}', make),
         Door("DELETE", base + "/{made}/keys/{key}", makes=make),
         Door("PUT", base + "/{made}/policies/" + READ_ONLY, makes=make),
         Door("DELETE", base + "/{made}/policies/" + READ_ONLY, makes=make),
@@ -283,6 +285,59 @@ def test_nobody_else_may(registry: Secured, people: People, made: dict[str, dict
     outcomes[Who.OWNER_TOKEN] = max(outcomes[Who.OWNER_TOKEN], tried(registry, door, names, ("Authorization", admins)))
     expected = {who: 403 if who in (Who.STRANGER, Who.PULLER, Who.OWNER) else 401 for who in outcomes}
     assert outcomes == expected
+
+
+@pytest.mark.parametrize("who", [Who.NOBODY, Who.ANONYMOUS_TOKEN, Who.WRONG_PASSWORD, Who.OWNER_TOKEN])
+@pytest.mark.parametrize("door", DOORS, ids=called)
+def test_what_a_request_should_look_like_is_told_to_those_who_sign_in(
+    registry: Secured, people: People, door: Door, who: Who
+) -> None:
+    path = "/api/v1" + door.path.format(made="A..B/", new="A..B/", key="?").replace("/a/A", "/A") + "?n=x"
+    for body in (b"", b"{", b'{"nam":1}', b"x" * 70_000):
+        answer = ask(registry.port, door.method, path, *people.fields(who, "a/x"), body=body)
+        # A path that leads nowhere is no secret.
+        assert answer.status in (401, 404), (path, body)
+    plain = "/api/v1" + door.path.format(made="a", new="a", key="AKIA") + "?n=x"
+    answer = ask(registry.port, door.method, plain, *people.fields(who, "a/x"), body=b"{")
+    assert answer.status == 401
+
+
+def test_an_access_key_changes_no_secret_of_its_owner(registry: Secured) -> None:
+    registry.user("key-owner", "AdministratorAccess")
+    made = json.loads(registry.done("POST", "/users/key-owner/keys").body)
+    by_key = ("Authorization", basic(made["id"], made["secret"]))
+    for body in (b'{"password":"a stolen one"}', b'{"password":"a stolen one","disabled":false}'):
+        assert ask(registry.port, "PATCH", "/api/v1/users/key-owner", by_key, body=body).status == 403
+    assert ask(registry.port, "PATCH", "/api/v1/users/admin", by_key, body=b"{}").status == 204
+    own = ("Authorization", basic("key-owner", "the password of key-owner"))
+    assert (
+        ask(registry.port, "PATCH", "/api/v1/users/key-owner", own, body=b'{"password":"a chosen one"}').status == 204
+    )
+    # The same holds for a robot, whose secret is made anew.
+    registry.done("POST", "/robots", {"name": "key-robot"})
+    registry.done("PUT", "/robots/key-robot/policies/AdministratorAccess")
+    made = json.loads(registry.done("POST", "/robots/key-robot/keys").body)
+    by_key = ("Authorization", basic(made["id"], made["secret"]))
+    assert ask(registry.port, "PATCH", "/api/v1/robots/key-robot", by_key, body=b'{"renew_secret":true}').status == 403
+    assert ask(registry.port, "PATCH", "/api/v1/robots/key-robot", by_key, body=b'{"renew_secret":false}').status == 204
+
+
+@pytest.mark.parametrize("more", ['"password":"a password","password_hash":"$2b$04$x"', '"password_hash":"plain"',
+                                  '"password_hash":""', '"password_hash":7'])  # fmt: skip
+def test_a_hash_that_makes_no_user_is_a_bad_request(registry: Secured, more: str) -> None:
+    assert registry.admin("POST", "/users", f'{{"name":"hashed",{more}}}').status == 400
+    assert registry.admin("GET", "/users/hashed").status == 404
+
+
+def test_a_policy_that_an_issuer_names_is_kept_and_the_issuer_named(registry: Secured) -> None:
+    policy(registry, "named")
+    registry.done("PUT", "/issuers/naming", TRUST.replace(READ_ONLY, "named"))
+    refused = registry.admin("DELETE", "/policies/named")
+    assert refused.status == 409
+    error = json.loads(refused.body)["errors"][0]
+    assert (error["code"], error["detail"]) == ("POLICY_IN_USE", {"policy": "named", "used_by": ["issuer/naming"]})
+    registry.done("DELETE", "/issuers/naming")
+    registry.done("DELETE", "/policies/named")
 
 
 @pytest.mark.parametrize("door", [door for door in DOORS if door.of_repository], ids=called)

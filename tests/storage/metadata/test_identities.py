@@ -1,6 +1,7 @@
 """Principals, groups, policies and keys as facts: each change begins a new epoch of access, and seeks in an index."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,22 @@ async def test_ids_are_never_given_twice(database: SQLiteDatabase, alice: Princi
 
 
 async def test_a_refresh_token_is_taken_once(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
-    await database.write(lambda: signing_keys.enter_refresh_token("digest", alice.id, 2e9))
+    await database.write(lambda: signing_keys.enter_refresh_token("digest", alice.id, 2e9, 10))
     assert await database.write(lambda: signing_keys.take_refresh_token("digest")) == (alice.id, 2e9)
     assert await database.write(lambda: signing_keys.take_refresh_token("digest")) is None
+
+
+async def test_of_too_many_refresh_tokens_the_oldest_fall_out(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
+    bob = await database.write(lambda: principals.create("user", "bob", "hash", None))
+    assert bob is not None
+    for number in (3, 1, 2, 5, 4, 6):
+        await database.write(partial(signing_keys.enter_refresh_token, f"a{number}", alice.id, 1000.0 + number, 3))
+    await database.write(lambda: signing_keys.enter_refresh_token("b", bob.id, 1.0, 3))
+
+    def left() -> Work[list[str]]:
+        return [row[0] for row in (yield Statement("SELECT hash FROM refresh_tokens ORDER BY hash"))]
+
+    assert await database.read(left()) == ["a4", "a5", "a6", "b"]
 
 
 async def test_a_principals_policies_are_its_own_and_its_groups_each_once(

@@ -12,7 +12,17 @@ from estiva.digest import Algorithm, Digest
 from estiva.manifest import parse_manifest
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
-from storage.metadata import blobs, collection, images, manifests, repositories, repository_settings, tags, uploads
+from storage.metadata import (
+    blobs,
+    collection,
+    images,
+    manifests,
+    principals,
+    repositories,
+    repository_settings,
+    tags,
+    uploads,
+)
 from storage.metadata.database import Statement, Work
 from storage.metadata.images import TagStatus
 from storage.metadata.manifests import StoredManifest
@@ -151,6 +161,12 @@ def test_no_public_work_is_missing_from_the_list() -> None:
         and name[0] != "_"
     }
     assert public == {name.partition(",")[0] for name in EVERY_WORK} - {"collection.sweep", "collection.expired_trash"}
+
+
+def test_a_bcrypt_hash_is_found_by_an_index_of_these_alone(connection: sqlite3.Connection) -> None:
+    [(_, steps)] = plans(connection, principals.bcrypt_example())
+    assert len(steps) == 1
+    assert "principals_with_bcrypt" in steps[0]
 
 
 def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:
