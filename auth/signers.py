@@ -112,7 +112,7 @@ class Signers:
             secret = self._seal.unseal(KEY_PURPOSE, key.sealed_secret).decode()
         except (SealBrokenError, UnicodeDecodeError):
             raise SignatureError("UnrecognizedClientException", UNKNOWN_KEY) from None
-        return Known(Principal(Kind(owner.kind), owner.name, owner.id), secret, owner.expires_at)
+        return Known(Principal(Kind(owner.kind), owner.name, owner.id, key=key.id), secret, owner.expires_at)
 
 
 class OpenSigners:
