@@ -60,12 +60,16 @@ class Verdict:
     """What was decided, and which condition keys that depended on.
 
     `lasting` says that it holds while no identity or policy changes, whatever else of the request is different.
+    `denied` says that a statement refuses it, whatever others allow; `alternative`, which of several ways to be
+    allowed an operation it was.
     """
 
     allowed: bool
     lasting: bool
     depends_on: frozenset[str] = frozenset()
     reason: str = ""
+    denied: bool = False
+    alternative: int = 0
 
 
 class Access(Protocol):
@@ -92,7 +96,7 @@ async def permits(access: Access, caller: Caller, operation: Operation, resource
     for place, actions in enumerate(_IN_ORDER[operation]):
         verdict = await _all_of(access, caller, actions, resource, context)
         if verdict.allowed:
-            return verdict if place == 0 else replace(verdict, lasting=False)
+            return verdict if place == 0 else replace(verdict, lasting=False, alternative=place)
     return verdict
 
 
@@ -100,23 +104,30 @@ async def _all_of(
     access: Access, caller: Caller, actions: Sequence[str], resource: str, context: Mapping[str, str]
 ) -> Verdict:
     lasting = True
+    depends_on: frozenset[str] = frozenset()
     verdict = Verdict(allowed=False, lasting=True)
     for action in actions:
         verdict = await access.decide(caller, action, resource, **context)
         lasting = lasting and verdict.lasting
+        depends_on |= verdict.depends_on
         if not verdict.allowed:
             break
-    return verdict if verdict.lasting == lasting else replace(verdict, lasting=lasting)
+    if len(actions) == 1:
+        return verdict
+    return replace(verdict, lasting=lasting, depends_on=depends_on)
 
 
 class TokenTooSmall(Unauthorized):
-    """The token is good, and was not issued for this: the client should ask for one that is."""
+    """The token is good, and was not issued for this: the client should ask for one that is, for `needed`."""
+
+    def __init__(self, needed: Action | None = None) -> None:
+        super().__init__()
+        self.needed = needed
 
 
-def require_granted(caller: Caller, kind: str, name: str, action: str) -> None:
-    """Return where the caller's token, if it came with one, was issued for this. TokenTooSmall."""
-    if caller.token is not None and not caller.token.grants(kind, name, action):
-        raise TokenTooSmall
+def is_granted(caller: Caller, kind: str, name: str, action: str) -> bool:
+    """Whether the caller's token, if it came with one, was issued for this."""
+    return caller.token is None or caller.token.grants(kind, name, action)
 
 
 def refuse(caller: Caller, verdict: Verdict) -> None:

@@ -16,6 +16,7 @@ from auth.issuers import TrustedIssuers
 from auth.keys import SigningKeys
 from auth.policy import (
     Document,
+    Outcome,
     PolicyRequest,
     evaluate,
     parse_identity_policy,
@@ -111,7 +112,9 @@ class Authority:
         request = PolicyRequest(who, action, resource, {**caller.context, **asked})
         decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
         lasting = decision.depends_on <= LASTING_KEYS
-        return Verdict(decision.allowed, lasting, decision.depends_on, "" if decision.allowed else decision.reason)
+        reason = "" if decision.allowed else decision.reason
+        denied = decision.outcome is Outcome.EXPLICIT_DENY
+        return Verdict(decision.allowed, lasting, decision.depends_on, reason, denied)
 
     async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
         known = self._identity.get(principal)

@@ -27,4 +27,4 @@ class PassHolders:
         if found is None or found[0].disabled or not is_good(found[1]):
             return None
         owner = found[1]
-        return Principal(Kind(owner.kind), owner.name, owner.id)
+        return Principal(Kind(owner.kind), owner.name, owner.id, key=key_id)

@@ -9,6 +9,7 @@ from aws.ecr_ids import ImageId, failure, parse_ids
 from aws.errors import AwsError, invalid_parameter
 from estiva.errors import ImageInUse, ManifestUnknown, StillReferenced
 from registry.deleting import TagElsewhere
+from registry.permitting import permit_images
 from storage.metadata.images import ImageRecord, TagStatus
 from storage.metadata.manifests import StoredManifest
 
@@ -84,6 +85,7 @@ async def batch_delete_image(call: Call) -> Answer:
     name = call.name()
     with aws_words(call, name):
         await call.parts.registry.repositories.find(name)
+    permit = await permit_images(call.parts.access, call.caller, name)
     removed: list[Mapping[str, Any]] = []
     failures = []
     for image_id in parse_ids(call.input["imageIds"]):
@@ -91,7 +93,9 @@ async def batch_delete_image(call: Call) -> Answer:
             failures.append(image_id.fault)
             continue
         try:
-            digest, tags = await call.parts.registry.deleting.image(name, image_id.digest, image_id.tag, call.actor)
+            digest, tags = await call.parts.registry.deleting.image(
+                name, image_id.digest, image_id.tag, call.actor, permit=permit
+            )
         except TagElsewhere:
             failures.append(failure(image_id.given, "ImageTagDoesNotMatchDigest", "The tag is not the digest's"))
         except ImageInUse as error:

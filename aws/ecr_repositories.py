@@ -8,6 +8,7 @@ from aws.ecr_errors import aws_words
 from aws.ecr_tags import parse_tags
 from aws.errors import AwsError, invalid_parameter
 from estiva.reference import RepositoryName
+from registry.permitting import permit_repository
 from registry.repositories import RepositorySettings
 from storage.metadata.mutability import Mode, TagMutability
 from storage.metadata.repository_settings import RepositoryRecord
@@ -49,7 +50,9 @@ async def delete_repository(call: Call) -> Answer:
     name = call.name()
     with aws_words(call, name):
         found = await call.parts.registry.repositories.find(name)
-        await call.parts.registry.deleting.repository(name, call.actor, if_empty=not call.input.get("force", False))
+        permit = await permit_repository(call.parts.access, call.caller, name)
+        if_empty = not call.input.get("force", False)
+        await call.parts.registry.deleting.repository(name, call.actor, permit=permit, if_empty=if_empty)
     return {"repository": described(call, found)}
 
 

@@ -1,10 +1,12 @@
 """Deleting: tags, manifests, blobs, whole repositories. Facts go at once, for every process; bytes go later."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 
 from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown, NameUnknown, StillReferenced
 from estiva.reference import Reference, RepositoryName, Tag
+from registry.permitting import Permit, with_permission
 from registry.uploading import Uploading
 from registry.users import DigestUsers, NoUsers, require_unused
 from storage.metadata import audit, blobs, events, manifests, repositories, tags
@@ -34,27 +36,36 @@ class Deleting:
         self._uploading = uploading
         self._users = users or NoUsers()
 
-    async def manifest(self, name: RepositoryName, reference: Reference, actor: Actor = SERVER) -> None:
+    async def manifest(
+        self, name: RepositoryName, reference: Reference, actor: Actor = SERVER, *, permit: Permit | None
+    ) -> None:
         """Remove a tag and nothing else, or a manifest with every tag on it.
 
-        ManifestUnknown; StillReferenced while an index lists the manifest; ImageInUse.
+        `permit` is asked about each tag that goes with a manifest; without it, any may go. ManifestUnknown;
+        StillReferenced while an index lists the manifest; ImageInUse.
         """
         if isinstance(reference, Tag):
             deleted = await self._database.write(lambda: self._tag(name, reference, actor))
         else:
-            deleted = await self._manifest_by_digest(name, reference, actor)
+            deleted = await self._manifest_by_digest(name, reference, actor, permit)
         if not deleted:
             raise ManifestUnknown(detail={"name": name.text, "reference": str(reference)})
 
     async def image(
-        self, name: RepositoryName, digest: Digest | None, tag: Tag | None, actor: Actor = SERVER
+        self, name: RepositoryName, digest: Digest | None, tag: Tag | None, actor: Actor = SERVER, *, permit: Permit | None
     ) -> Removed:
         """As ECR deletes: with a tag, remove it, and the image with its last one; without, the image with all tags.
 
-        ManifestUnknown, TagElsewhere; StillReferenced while an index lists the image; ImageInUse.
+        `permit` is asked about each tag that goes. ManifestUnknown, TagElsewhere; StillReferenced while an index lists
+        the image; ImageInUse.
         """
 
-        def work() -> Work[Removed]:
+        def page(last: str, limit: int) -> Work[list[str]]:
+            if tag is None and digest is not None:
+                return (yield from tags.of_manifest(name, digest, last, limit))
+            return [] if tag is None or last else [tag.text]
+
+        def remove(permitted: Collection[str] | None) -> Work[Removed]:
             found = digest if tag is None else (yield from tags.target(name, tag))
             if found is None:
                 raise ManifestUnknown
@@ -63,13 +74,13 @@ class Deleting:
             if tag is not None and (yield from tags.others(name, tag, found)):
                 yield from self._tag(name, tag, actor)
                 return found, [tag]
-            gone = yield from self._image(name, found, actor)
+            gone = yield from self._image(name, found, actor, permitted)
             if gone is None:
                 raise ManifestUnknown
             return found, gone
 
         try:
-            return await self._database.write(work)
+            return await with_permission(self._database, permit, page, remove)
         except ConstraintError:
             raise StillReferenced from None
 
@@ -83,22 +94,24 @@ class Deleting:
         if not deleted:
             raise BlobUnknown(detail={"digest": str(digest)})
 
-    async def repository(self, name: RepositoryName, actor: Actor = SERVER, *, if_empty: bool = False) -> None:
-        """Remove the repository and everything in it. NameUnknown, ImageInUse.
+    async def repository(
+        self, name: RepositoryName, actor: Actor = SERVER, *, permit: Permit | None, if_empty: bool = False
+    ) -> None:
+        """Remove the repository and everything in it; `permit` is asked about each tag, as above.
 
-        With `if_empty`, RepositoryNotEmpty where it has images.
+        NameUnknown, ImageInUse. With `if_empty`, RepositoryNotEmpty where it has images.
         """
 
-        def work() -> Work[list[str] | None]:
+        def remove(permitted: Collection[str] | None) -> Work[list[str] | None]:
             if if_empty and (yield from manifests.any_in(name)):
                 raise RepositoryNotEmpty
             yield from require_unused(self._users, name, None)
-            uploads = yield from repositories.delete(name)
+            uploads = yield from repositories.delete(name, permitted)
             if uploads is not None:
                 yield from audit.record(actor, "DeleteRepository", f"repository/{name}")
             return uploads
 
-        uploads = await self._database.write(work)
+        uploads = await with_permission(self._database, permit, partial(tags.page, name), remove)
         if uploads is None:
             raise NameUnknown(detail={"name": name.text})
         await self._uploading.discard(uploads)
@@ -111,19 +124,24 @@ class Deleting:
         yield from audit.record(actor, "DeleteTag", f"repository/{name}", tag=tag.text, digest=str(digest))
         return (yield from tags.delete(name, tag))
 
-    def _image(self, name: RepositoryName, digest: Digest, actor: Actor) -> Work[list[Tag] | None]:
-        """Remove a manifest with its tags: which these were, None where it was not there."""
+    def _image(
+        self, name: RepositoryName, digest: Digest, actor: Actor, permitted: Collection[str] | None
+    ) -> Work[list[Tag] | None]:
+        """Remove a manifest with its tags, if these are permitted: which these were, None where it was not there."""
         yield from require_unused(self._users, name, [digest])
-        gone = yield from manifests.delete_with_tags(name, digest)
+        gone = yield from manifests.delete_with_tags(name, digest, permitted)
         if gone is not None:
             yield from events.record(name, deleted(actor, digest, gone))
             names = [tag.text for tag in gone]
             yield from audit.record(actor, "DeleteImage", f"repository/{name}", digest=str(digest), tags=names)
         return gone
 
-    async def _manifest_by_digest(self, name: RepositoryName, digest: Digest, actor: Actor) -> bool:
+    async def _manifest_by_digest(
+        self, name: RepositoryName, digest: Digest, actor: Actor, permit: Permit | None
+    ) -> bool:
         try:
-            return await self._database.write(lambda: self._image(name, digest, actor)) is not None
+            page, remove = partial(tags.of_manifest, name, digest), partial(self._image, name, digest, actor)
+            return await with_permission(self._database, permit, page, remove) is not None
         except ConstraintError:
             listed_by = await self._database.read(manifests.parent(name, digest))
             raise StillReferenced(detail={"manifest": listed_by}) from None

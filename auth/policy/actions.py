@@ -18,6 +18,7 @@ LIST_IMAGES = "ecr:ListImages"
 BATCH_DELETE_IMAGE = "ecr:BatchDeleteImage"
 DESCRIBE_REPOSITORIES = "ecr:DescribeRepositories"
 CREATE_REPOSITORY = "ecr:CreateRepository"
+DELETE_REPOSITORY = "ecr:DeleteRepository"
 BATCH_IMPORT_UPSTREAM_IMAGE = "ecr:BatchImportUpstreamImage"
 REPLICATE_IMAGE = "ecr:ReplicateImage"
 
@@ -27,7 +28,7 @@ class Operation(Enum):
 
     GET_TOKEN = auto()
     GET_MANIFEST = auto()
-    """GET or HEAD of a manifest."""
+    HEAD_MANIFEST = auto()
     LIST_REFERRERS = auto()
     GET_BLOB = auto()
     HEAD_BLOB = auto()
@@ -65,6 +66,8 @@ REQUIRED: Mapping[Operation, Alternatives] = MappingProxyType(
     {
         Operation.GET_TOKEN: _all_of(GET_AUTHORIZATION_TOKEN),
         Operation.GET_MANIFEST: _all_of(BATCH_GET_IMAGE),
+        # Those who push look first whether it is there already, and may put another in its place.
+        Operation.HEAD_MANIFEST: (frozenset({BATCH_GET_IMAGE}), frozenset({PUT_IMAGE})),
         Operation.LIST_REFERRERS: _all_of(BATCH_GET_IMAGE),
         Operation.GET_BLOB: _all_of(GET_DOWNLOAD_URL_FOR_LAYER),
         # Those who pull ask whether a layer is there, and so do those who push: AWS's policies for either side name

@@ -1,12 +1,12 @@
 """Who a request comes from, whether it may go on, and what it is told when not."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from starlette.types import Scope
 
-from auth.access import Access, Action, Caller, TokenTooSmall, Verdict, permits, refuse, require_granted
+from auth.access import Access, Action, Caller, TokenTooSmall, Verdict, is_granted, permits, refuse
 from auth.gate import TokenRefused
 from estiva.errors import RequestInvalid, Unauthorized
 from estiva.reference import RepositoryName
@@ -53,8 +53,12 @@ class Admission:
         verdict = await permits(self.access, caller, right.operation, self.access.repository_arn(name), **context)
         # Policy first: whoever lacks the right is told so, instead of being sent for one token after the other.
         refuse(caller, verdict)
-        require_granted(caller, "repository", name.text, right.scope.value)
-        return verdict
+        granted = [scope for scope in right.scopes if is_granted(caller, "repository", name.text, scope.value)]
+        if not granted:
+            # Whom only the second alternative allows it would ask for the first scope again and again.
+            raise TokenTooSmall(right.scopes[verdict.alternative])
+        # What another scope does for HEAD it does not do for GET, which is answered from the same memory.
+        return verdict if granted[0] is right.scope else replace(verdict, lasting=False)
 
     async def may_by_policy(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
         """Whether policy allows it, whatever the caller's token was issued for."""

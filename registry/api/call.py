@@ -9,8 +9,8 @@ from urllib.parse import parse_qsl
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
-from auth.access import Action, Caller
-from estiva.errors import BodyTimeout, NameInvalid, RequestInvalid, SizeInvalid
+from auth.access import Action, Caller, TokenTooSmall, Verdict, is_granted
+from estiva.errors import BodyTimeout, NameInvalid, RequestInvalid, SizeInvalid, Unauthorized
 from estiva.reference import RepositoryName
 from registry.api.access import Admission, asked_scope
 from registry.api.body import ClientDisconnected, pour_body
@@ -59,10 +59,11 @@ class Call:
             raise NameInvalid
         return self.name
 
-    async def require(self, right: Right, **context: str) -> None:
+    async def require(self, right: Right, **context: str) -> Verdict:
         """Return where the caller may do that in the path's repository; Unauthorized or Denied otherwise."""
         verdict = await self.admission.require(self.caller, right, self.repository, **context)
         self.lasting = self.lasting and verdict.lasting
+        return verdict
 
     @property
     def owner(self) -> str:
@@ -75,13 +76,14 @@ class Call:
 
     def is_granted(self, name: RepositoryName) -> bool:
         """Whether the request's token, if it came with one, was issued for reading that repository."""
-        return self.caller.token is None or self.caller.token.grants("repository", name.text, Action.PULL.value)
+        return is_granted(self.caller, "repository", name.text, Action.PULL.value)
 
-    def scopes(self, right: Right | None) -> list[str]:
-        """The scopes of a token that would do for this request."""
+    def scopes(self, right: Right | None, error: Unauthorized) -> list[str]:
+        """The scopes of a token that would do for this request, which ended in that error."""
         if self.name is None or right is None:
             return []
-        return [asked_scope(self.name, right.scope), *self.further_scopes]
+        needed = error.needed if isinstance(error, TokenTooSmall) else None
+        return [asked_scope(self.name, needed or right.scope), *self.further_scopes]
 
     @cached_property
     def headers(self) -> Headers:

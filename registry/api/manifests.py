@@ -12,6 +12,7 @@ from registry.api.call import Call
 from registry.api.creating import Importing, is_copy, require_repository
 from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.api.rights import PUT_MANIFEST
+from registry.permitting import permit_images
 
 MAX_MANIFEST = 4 * 1024 * 1024
 MAX_TAGS = 100
@@ -65,7 +66,11 @@ async def put(registry: Registry, call: Call) -> Response:
 
 async def delete(registry: Registry, call: Call) -> Response:
     """Delete a tag, or a manifest with all its tags."""
-    await registry.deleting.manifest(call.repository, parse_reference(call.path["reference"]), call.caller.actor)
+    reference = parse_reference(call.path["reference"])
+    permit = None
+    if not isinstance(reference, Tag):
+        permit = await permit_images(call.admission.access, call.caller, call.repository)
+    await registry.deleting.manifest(call.repository, reference, call.caller.actor, permit=permit)
     return Response(status_code=202, headers={"Content-Length": "0"})
 
 

@@ -4,12 +4,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from auth.access import refuse
 from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api.access import Admission
-
-DELETE_REPOSITORY = "ecr:DeleteRepository"
+from registry.permitting import permit_repository
 
 
 class RepositoriesAPI:
@@ -27,7 +25,6 @@ class RepositoriesAPI:
         """Delete a repository with everything in it: 204, or 404 NAME_UNKNOWN."""
         caller = await self._admission.operator(request.scope)
         name = RepositoryName.parse(request.path_params["name"])
-        access = self._admission.access
-        refuse(caller, await access.decide(caller, DELETE_REPOSITORY, access.repository_arn(name)))
-        await self._registry.deleting.repository(name, caller.actor)
+        permit = await permit_repository(self._admission.access, caller, name)
+        await self._registry.deleting.repository(name, caller.actor, permit=permit)
         return Response(status_code=204)

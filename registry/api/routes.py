@@ -32,6 +32,7 @@ from registry.api.rights import (
     GET_BLOB,
     GET_MANIFEST,
     HEAD_BLOB,
+    HEAD_MANIFEST,
     LIST_REFERRERS,
     LIST_TAGS,
     PUT_MANIFEST,
@@ -63,7 +64,8 @@ def _route(label: str, pattern: str, **methods: tuple[Endpoint, Right | None]) -
 
 ROUTES = (
     _route("manifest", r"/v2/(?P<name>.+)/manifests/(?P<reference>[^/]+)",
-           GET=(manifests.get, GET_MANIFEST), PUT=(manifests.put, PUT_MANIFEST), DELETE=(manifests.delete, DELETE)),
+           GET=(manifests.get, GET_MANIFEST), HEAD=(manifests.get, HEAD_MANIFEST),
+           PUT=(manifests.put, PUT_MANIFEST), DELETE=(manifests.delete, DELETE)),
     _route("uploads", r"/v2/(?P<name>.+)/blobs/uploads/?",
            POST=(uploads.post, START_UPLOAD)),
     _route("upload", r"/v2/(?P<name>.+)/blobs/uploads/(?P<upload>[^/]+)",
@@ -131,7 +133,7 @@ class RegistryAPI:
             response.raw_headers.extend(call.further_headers)
             return response
         except Unauthorized as error:
-            error.headers["WWW-Authenticate"] = self._admission.challenge(scope, error, call.scopes(right))
+            error.headers["WWW-Authenticate"] = self._admission.challenge(scope, error, call.scopes(right, error))
             raise
         finally:
             call.place.leave()

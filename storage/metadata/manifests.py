@@ -1,7 +1,7 @@
 """Manifests: the bytes as they were pushed, and what they need."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from estiva.descriptor import Descriptor
@@ -149,8 +149,13 @@ def delete(name: RepositoryName, digest: Digest) -> Work[bool]:
     return (yield from delete_with_tags(name, digest)) is not None
 
 
-def delete_with_tags(name: RepositoryName, digest: Digest) -> Work[list[Tag] | None]:
-    """The same, and which tags pointed at it; None where it was not there."""
+def delete_with_tags(
+    name: RepositoryName, digest: Digest, permitted: Collection[str] | None = None
+) -> Work[list[Tag] | None]:
+    """The same, and which tags pointed at it; None where it was not there.
+
+    TagsMovedError where one of the tags is not among the permitted ones (None: whatever there is).
+    """
     repository = yield from repositories.find(name)
     key = {"repository": repository, "digest": str(digest)}
     if repository is None or not (yield Statement(EXISTS, key)):
@@ -158,6 +163,7 @@ def delete_with_tags(name: RepositoryName, digest: Digest) -> Work[list[Tag] | N
     tagged = yield Statement(
         "DELETE FROM tags WHERE repository_id = :repository AND digest = :digest RETURNING name", key
     )
+    tags.TagsMovedError.check(tagged, permitted)
     yield from collection.review_needs(repository, str(digest))
     yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
     return sorted((Tag(tag) for (tag,) in tagged), key=str)

@@ -1,19 +1,22 @@
 """Repositories: created by the first push, listed by name, deleted with everything in them."""
 
+from collections.abc import Collection, Sequence
+
 from estiva.reference import RepositoryName
-from storage.metadata import access, accounts, collection
+from storage.metadata import access, accounts, collection, tags
 from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
 FIND = "SELECT id FROM repositories WHERE name = :name"
 PAGE = "SELECT name FROM repositories WHERE name > :last AND name < :end ORDER BY name LIMIT :limit"
-CONTENTS = (
+BEFORE_TAGS = (
     "cached_tags",
     "absent_content",
     "image_replications",
     "scan_findings",
     "image_scans",
-    "tags",
+)
+CONTENTS = (
     "manifest_children",
     "manifest_blobs",
     "manifests",
@@ -48,21 +51,30 @@ def page(last: str, limit: int, account: str = "") -> Work[list[str]]:
     return [RepositoryName.of_key(name).text for (name,) in rows]
 
 
-def delete(name: RepositoryName) -> Work[list[str] | None]:
+def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Work[list[str] | None]:
     """Remove the repository and everything in it: the ids of its unfinished uploads, None where there is none.
 
+    TagsMovedError where one of its tags is not among the permitted ones (None: whatever there is).
     The blobs' bytes stay: which of them nobody needs any more is a question for garbage collection.
     """
     repository = yield from find(name)
     if repository is None:
         return None
     uploads = yield Statement("SELECT id FROM uploads WHERE repository_id = :repository", {"repository": repository})
+    yield from _empty(repository, BEFORE_TAGS)
+    key = {"repository": repository}
+    tagged = yield Statement("DELETE FROM tags WHERE repository_id = :repository RETURNING name", key)
+    tags.TagsMovedError.check(tagged, permitted)
     yield from collection.review_repository(repository)
-    for table in CONTENTS:
-        yield Statement(
-            f"DELETE FROM {table} WHERE repository_id = :repository",  # noqa: S608 - names from the list above
-            {"repository": repository},
-        )
+    yield from _empty(repository, CONTENTS)
     yield Statement("DELETE FROM repositories WHERE id = :repository", {"repository": repository})
     yield from access.advance()
     return [upload for (upload,) in uploads]
+
+
+def _empty(repository: int, tables: Sequence[str]) -> Work[None]:
+    for table in tables:
+        yield Statement(
+            f"DELETE FROM {table} WHERE repository_id = :repository",  # noqa: S608 - names from the lists above
+            {"repository": repository},
+        )

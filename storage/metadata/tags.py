@@ -1,10 +1,10 @@
 """Tags: names that point at a manifest of their repository, and can move."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName, Tag
-from storage.metadata.database import Statement, Work
+from storage.metadata.database import Rows, Statement, Work
 
 # A push that changes nothing leaves the time of tagging as it was.
 MOVE = """
@@ -32,6 +32,21 @@ DELETE = """
 DELETE FROM tags WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND name = :tag
 RETURNING digest
 """
+OF_MANIFEST = """
+SELECT tags.name FROM tags
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND digest = :digest AND tags.name > :last
+ORDER BY tags.name LIMIT :limit
+"""
+
+
+class TagsMovedError(Exception):
+    """There is a tag that was not there when it was asked which may go; nothing was removed."""
+
+    @classmethod
+    def check(cls, removed: Rows, permitted: Collection[str] | None) -> None:
+        """Return where all that this transaction removed may go (None: whatever there is). TagsMovedError."""
+        if permitted is not None and not all(tag in permitted for (tag,) in removed):
+            raise cls
 
 
 def move(repository: int, tags: Sequence[Tag], digest: str) -> Work[None]:
@@ -65,6 +80,12 @@ def claim(repository: int, tag: Tag, digest: str) -> Work[str]:
 def others(name: RepositoryName, tag: Tag, digest: Digest) -> Work[bool]:
     """Whether another tag than this one points at that manifest."""
     return bool((yield Statement(OTHERS, {"name": name.key, "tag": tag.text, "digest": str(digest)})))
+
+
+def of_manifest(name: RepositoryName, digest: Digest, last: str, limit: int) -> Work[list[str]]:
+    """At most `limit` of the tags that point at the manifest, those after `last`, in byte order."""
+    values = {"name": name.key, "digest": str(digest), "last": last, "limit": limit}
+    return [tag for (tag,) in (yield Statement(OF_MANIFEST, values))]
 
 
 def delete(name: RepositoryName, tag: Tag) -> Work[bool]:

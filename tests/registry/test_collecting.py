@@ -157,7 +157,7 @@ async def test_no_acknowledged_image_is_ever_broken(hasty: Registry) -> None:
                 acknowledged[pushed] = [b'{"by":%d}' % who, *mine]
                 if random.random() < 0.5:
                     del acknowledged[pushed]
-                    await hasty.deleting.manifest(pushed[0], Digest.of(pushed[1]))
+                    await hasty.deleting.manifest(pushed[0], Digest.of(pushed[1]), permit=None)
 
     def running() -> bool:
         return asyncio.get_running_loop().time() < end

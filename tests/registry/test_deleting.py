@@ -1,10 +1,13 @@
+import itertools
+from collections.abc import Sequence
+
 import pytest
 
 from estiva.digest import Digest
-from estiva.errors import BlobUnknown, ImageInUse, ManifestUnknown, NameUnknown, StillReferenced
+from estiva.errors import BlobUnknown, Denied, ImageInUse, ManifestUnknown, NameUnknown, StillReferenced, Unavailable
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
-from registry import Registry
+from registry import Registry, permitting
 from registry.deleting import Deleting
 from storage.metadata import audit
 from storage.metadata.audit import Actor
@@ -18,23 +21,23 @@ from tests.fixtures.registry import push_blob, push_manifest
 async def test_deleting_a_tag_leaves_the_manifest(registry: Registry) -> None:
     await push_blob(registry, b"{}")
     digest = await push_manifest(registry, image(), "one", "two")
-    await registry.deleting.manifest(NAME, Tag("one"))
+    await registry.deleting.manifest(NAME, Tag("one"), permit=None)
     assert (await registry.listing.tags(NAME, "", 10)).entries == ["two"]
     assert (await registry.pulling.manifest(NAME, digest)).digest == digest
     with pytest.raises(ManifestUnknown):
-        await registry.deleting.manifest(NAME, Tag("one"))
+        await registry.deleting.manifest(NAME, Tag("one"), permit=None)
 
 
 async def test_deleting_a_manifest_takes_all_its_tags(registry: Registry) -> None:
     await push_blob(registry, b"{}")
     digest = await push_manifest(registry, image(), "one", "two")
-    await registry.deleting.manifest(NAME, digest)
+    await registry.deleting.manifest(NAME, digest, permit=None)
     assert (await registry.listing.tags(NAME, "", 10)).entries == []
     for reference in (digest, Tag("one")):
         with pytest.raises(ManifestUnknown):
             await registry.pulling.manifest(NAME, reference)
         with pytest.raises(ManifestUnknown):
-            await registry.deleting.manifest(NAME, reference)
+            await registry.deleting.manifest(NAME, reference, permit=None)
 
 
 async def test_what_an_index_lists_is_deleted_after_it_and_not_before(registry: Registry) -> None:
@@ -42,10 +45,10 @@ async def test_what_an_index_lists_is_deleted_after_it_and_not_before(registry: 
     child = await push_manifest(registry, image())
     parent = await push_manifest(registry, index(image()), "all", media_type=OCI_INDEX)
     with pytest.raises(StillReferenced) as refused:
-        await registry.deleting.manifest(NAME, child)
+        await registry.deleting.manifest(NAME, child, permit=None)
     assert refused.value.detail == {"manifest": str(parent)}
-    await registry.deleting.manifest(NAME, parent)
-    await registry.deleting.manifest(NAME, child)
+    await registry.deleting.manifest(NAME, parent, permit=None)
+    await registry.deleting.manifest(NAME, child, permit=None)
 
 
 async def test_a_blob_is_deleted_after_the_manifest_that_needs_it_and_not_before(registry: Registry) -> None:
@@ -54,7 +57,7 @@ async def test_a_blob_is_deleted_after_the_manifest_that_needs_it_and_not_before
     with pytest.raises(StillReferenced) as refused:
         await registry.deleting.blob(NAME, config)
     assert refused.value.detail == {"manifest": str(digest)}
-    await registry.deleting.manifest(NAME, digest)
+    await registry.deleting.manifest(NAME, digest, permit=None)
     await registry.deleting.blob(NAME, config)
     for attempt in (registry.deleting.blob(NAME, config), registry.pulling.blob(NAME, config)):
         with pytest.raises(BlobUnknown):
@@ -73,14 +76,14 @@ async def test_a_repository_goes_with_everything_in_it_and_can_come_back(registr
         await push_blob(registry, b"{}", name)
         await push_manifest(registry, image(), "latest", name=name)
         await push_manifest(registry, index(image()), "all", name=name, media_type=OCI_INDEX)
-    await registry.deleting.repository(NAME)
+    await registry.deleting.repository(NAME, permit=None)
     assert (await registry.listing.repositories("", 10)).entries == [OTHER.text]
     with pytest.raises(BlobUnknown):
         await registry.pulling.blob(NAME, Digest.of(b"{}"))
     with pytest.raises(NameUnknown):
         await registry.listing.tags(NAME, "", 10)
     with pytest.raises(NameUnknown):
-        await registry.deleting.repository(NAME)
+        await registry.deleting.repository(NAME, permit=None)
     await push_blob(registry, b"{}")
     assert (await registry.listing.tags(NAME, "", 10)).entries == []
     assert (await registry.listing.tags(OTHER, "", 10)).entries == ["all", "latest"]
@@ -141,3 +144,75 @@ async def test_pushes_and_deletions_are_told_with_who_did_it(database: SQLiteDat
         ("DELETE", "two"),
     ]
     assert {row[2:] for row in rows} == {(str(digest), "user/alice")}
+
+
+async def refuse_prod(tags: Sequence[Tag]) -> None:
+    if any(tag.text.startswith("prod") for tag in tags):
+        raise Denied
+
+
+async def test_a_manifest_goes_only_if_every_tag_on_it_may(registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "dev", "prod-1", "test")
+    with pytest.raises(Denied):
+        await registry.deleting.manifest(NAME, digest, permit=refuse_prod)
+    assert (await registry.listing.tags(NAME, "", 10)).entries == ["dev", "prod-1", "test"]
+    await registry.deleting.manifest(NAME, Tag("prod-1"), permit=None)
+    await registry.deleting.manifest(NAME, digest, permit=refuse_prod)
+    assert (await registry.listing.tags(NAME, "", 10)).entries == []
+
+
+async def test_a_tag_that_is_put_on_it_after_the_question_is_asked_about_as_well(registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "dev")
+    asked: list[list[str]] = []
+
+    async def while_others_push(tags: Sequence[Tag]) -> None:
+        asked.append([tag.text for tag in tags])
+        await refuse_prod(tags)
+        if len(asked) < 3:
+            await push_manifest(registry, image(), f"dev-{len(asked)}")
+        elif len(asked) == 3:
+            await push_manifest(registry, image(), "prod")
+
+    with pytest.raises(Denied):
+        await registry.deleting.manifest(NAME, digest, permit=while_others_push)
+    assert asked == [["dev"], ["dev-1"], ["dev-2"], ["prod"]]
+    assert (await registry.listing.tags(NAME, "", 10)).entries == ["dev", "dev-1", "dev-2", "prod"]
+    assert (await registry.pulling.manifest(NAME, digest)).digest == digest
+
+
+async def test_the_tags_of_a_repository_are_asked_about_page_by_page_and_again(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(permitting, "ASKED_AT_ONCE", 2)
+    await push_blob(registry, b"{}")
+    await push_manifest(registry, image(), "a", "b", "c", "d", "e")
+    asked: list[str] = []
+
+    async def once_more(tags: Sequence[Tag]) -> None:
+        asked.extend(tag.text for tag in tags)
+        await refuse_prod(tags)
+        if asked == ["a", "b", "c", "d", "e"]:
+            await push_manifest(registry, image(), "aa", "f")
+
+    await registry.deleting.repository(NAME, permit=once_more)
+    assert asked == ["a", "b", "c", "d", "e", "aa", "f"]
+    await push_blob(registry, b"{}")
+    await push_manifest(registry, image(), "a", "prod")
+    with pytest.raises(Denied):
+        await registry.deleting.repository(NAME, permit=refuse_prod)
+    assert (await registry.listing.tags(NAME, "", 10)).entries == ["a", "prod"]
+
+
+async def test_tags_that_never_rest_end_the_attempt_and_nothing_is_lost(registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "one")
+    numbers = itertools.count()
+
+    async def another_each_time(tags: Sequence[Tag]) -> None:
+        await push_manifest(registry, image(), f"dev-{next(numbers)}")
+
+    with pytest.raises(Unavailable):
+        await registry.deleting.manifest(NAME, digest, permit=another_each_time)
+    assert (await registry.pulling.manifest(NAME, Tag("one"))).digest == digest

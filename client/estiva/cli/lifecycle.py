@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.access import read_document
+from estiva.cli.server import read_document
 from estiva.cli.server import Server, member, server_of, show
 
 Repository = Annotated[str, typer.Argument(help="A repository's name.")]

@@ -97,11 +97,12 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "uploads.short_part_end": lambda: uploads.short_part_end("upload"),
     "blobs.user": lambda: blobs.user(NAME, DIGEST),
     "tags.page": lambda: tags.page(NAME, "a", 10),
+    "tags.of_manifest": lambda: tags.of_manifest(NAME, Digest.of(IMAGE), "a", 10),
     "tags.move": lambda: tags.move(1, [], str(Digest.of(IMAGE))),
     "tags.target": lambda: tags.target(NAME, Tag("latest")),
     "tags.delete": lambda: tags.delete(NAME, Tag("latest")),
     "manifests.delete": lambda: manifests.delete(NAME, Digest.of(INDEX)),
-    "manifests.delete_with_tags": lambda: manifests.delete_with_tags(NAME, Digest.of(INDEX)),
+    "manifests.delete_with_tags": lambda: manifests.delete_with_tags(NAME, Digest.of(INDEX), []),
     "blobs.unlink": lambda: blobs.unlink(OTHER, DIGEST),
     "manifests.enter": lambda: enter(1),
     "manifests.point": lambda: manifests.point(OTHER, 1, [Tag("latest")], str(Digest.of(IMAGE))),
@@ -173,7 +174,9 @@ def test_a_scan_would_be_noticed(connection: sqlite3.Connection) -> None:
     assert plan(connection, Statement("SELECT * FROM tags WHERE tagged_at > 1")) == ["SCAN tags"]
 
 
-@pytest.mark.parametrize("work", ["repositories.page", "tags.page", "manifests.referrers", "uploads.started_before"])
+@pytest.mark.parametrize(
+    "work", ["repositories.page", "tags.page", "tags.of_manifest", "manifests.referrers", "uploads.started_before"]
+)
 def test_a_page_is_a_range_of_an_index_that_is_in_order_already(connection: sqlite3.Connection, work: str) -> None:
     [(_, steps)] = plans(connection, EVERY_WORK[work]())
     assert any(step.startswith("SEARCH") and (">" in step or "<" in step) for step in steps)
