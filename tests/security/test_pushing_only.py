@@ -1,13 +1,18 @@
 """Whoever may push and not pull pushes a whole image, with every habit of the clients, and reads nothing."""
 
+import base64
 import json
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from estiva import mediatypes
+from tests.clients.images import Image
 from tests.hostile.conversation import Answer, ask
 from tests.security.secured import Content, Secured, basic, bearer, statement
+from tests.tools import run
 
 PUSH_ACTIONS = ["ecr:BatchCheckLayerAvailability", "ecr:InitiateLayerUpload", "ecr:UploadLayerPart",
                 "ecr:CompleteLayerUpload", "ecr:PutImage", "ecr:CreateRepository"]  # fmt: skip
@@ -46,7 +51,7 @@ def robot(registry: Secured) -> str:
     return basic("push-only", json.loads(registry.done("POST", "/robots", made).body)["secret"])
 
 
-# What they ask for first: docker, crane and skopeo for both; containerd for each request what it needs; oras for nothing.
+# What they ask for first: docker, crane, skopeo for both; containerd for each request what it needs; oras for nothing.
 @pytest.mark.parametrize("asked", ["pull,push", "push", "pull", ""])
 def test_a_whole_image_is_pushed_and_nothing_loops(registry: Secured, robot: str, asked: str) -> None:
     content = Content.of(f"pushed/{asked.replace(',', '-') or 'nothing'}")
@@ -98,3 +103,23 @@ def test_without_the_right_to_check_layers_a_pusher_sees_no_blob(registry: Secur
     who = registry.user("push-unchecked", statement(actions, "*"))
     path = f"/v2/pushed/unchecked/blobs/{Content.of('pushed/unchecked').blob_digest}"
     assert ask(registry.port, "HEAD", path, ("Authorization", who)).status == 403
+
+
+@pytest.mark.real
+def test_crane_and_skopeo_push_as_a_robot_that_may_do_nothing_else(
+    registry: Secured, robot: str, require_tool: Callable[[str], str], tmp_path: Path
+) -> None:
+    name, secret = base64.b64decode(robot.removeprefix("Basic ")).decode().split(":")
+    folder = tmp_path / "image"
+    Image.around(b"a program").layout(folder, tag="v1")
+    crane, environment = require_tool("crane"), {"DOCKER_CONFIG": str(tmp_path)}
+    host = f"localhost:{registry.port}"
+    run([crane, "auth", "login", host, "-u", name, "-p", secret], environment=environment)
+    for _ in range(2):
+        run([crane, "push", folder, f"{host}/pushed/crane:v1"], environment=environment, timeout=60)
+    for number in range(2):
+        target = f"docker://{host}/pushed/skopeo:v{number}"
+        credentials = ["--dest-creds", f"{name}:{secret}", "--dest-tls-verify=false"]
+        run([require_tool("skopeo"), "copy", *credentials, f"oci:{folder}:v1", target], timeout=60)
+    listed = [json.loads(registry.admin("GET", f"/v2/pushed/{tool}/tags/list").body) for tool in ("crane", "skopeo")]
+    assert [found["tags"] for found in listed] == [["v1"], ["v0", "v1"]]
