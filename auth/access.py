@@ -82,6 +82,10 @@ class Access(Protocol):
         """
         ...
 
+    async def allowed_among(self, caller: Caller, action: str, names: Sequence[RepositoryName]) -> list[bool]:
+        """For each of these repositories what `decide` says, for much less: they are in byte order, as a list is."""
+        ...
+
     def repository_arn(self, name: RepositoryName) -> str:
         """The repository's name in policies."""
         ...
@@ -98,6 +102,17 @@ async def permits(access: Access, caller: Caller, operation: Operation, resource
         if verdict.allowed:
             return verdict if place == 0 else replace(verdict, lasting=False, alternative=place)
     return verdict
+
+
+async def permits_each(
+    access: Access, caller: Caller, operation: Operation, names: Sequence[RepositoryName]
+) -> list[bool]:
+    """Whether the caller may do an operation, for each of these repositories, which are in byte order."""
+    permitted = [False] * len(names)
+    for actions in REQUIRED[operation]:
+        allowed = [await access.allowed_among(caller, action, names) for action in sorted(actions)]
+        permitted = [before or all(each) for before, *each in zip(permitted, *allowed, strict=True)]
+    return permitted
 
 
 async def _all_of(

@@ -16,6 +16,7 @@ from auth.issuers import TrustedIssuers
 from auth.keys import SigningKeys
 from auth.policy import (
     Document,
+    Narrowed,
     Outcome,
     PolicyRequest,
     evaluate,
@@ -96,6 +97,21 @@ class Authority:
             _remember(self._verdicts, key, verdict)
         return verdict
 
+    async def allowed_among(self, caller: Caller, action: str, names: Sequence[RepositoryName]) -> list[bool]:
+        """See `Access.allowed_among`."""
+        if not names:
+            return []
+        await self.epoch()
+        own = set(await self._database.read(policies.repositories_with_policy(names[0], names[-1])))
+        documents = await self._identity_documents(caller.principal)
+        narrowed = Narrowed(self._request(caller, action, "*", {}), documents)
+        allowed = []
+        for name in names:
+            arn = self.repository_arn(name)
+            decided = (await self.decide(caller, action, arn)).allowed if name.key in own else narrowed.allows(arn)
+            allowed.append(decided)
+        return allowed
+
     async def _begin(self, epoch: int) -> None:
         self._verdicts.clear()
         self._identity.clear()
@@ -106,15 +122,18 @@ class Authority:
         self._epoch = epoch
 
     async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
-        principal = caller.principal
-        asked = {key: (value,) for key, value in context.items()} | {"aws:requestedregion": (self.region,)}
-        who = principal.in_policies(self.account)
-        request = PolicyRequest(who, action, resource, {**caller.context, **asked})
-        decision = evaluate(request, await self._identity_documents(principal), await self._document_of(resource))
+        request = self._request(caller, action, resource, context)
+        documents = await self._identity_documents(caller.principal)
+        decision = evaluate(request, documents, await self._document_of(resource))
         lasting = decision.depends_on <= LASTING_KEYS
         reason = "" if decision.allowed else decision.reason
         denied = decision.outcome is Outcome.EXPLICIT_DENY
         return Verdict(decision.allowed, lasting, decision.depends_on, reason, denied)
+
+    def _request(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> PolicyRequest:
+        asked = {key: (value,) for key, value in context.items()} | {"aws:requestedregion": (self.region,)}
+        who = caller.principal.in_policies(self.account)
+        return PolicyRequest(who, action, resource, {**caller.context, **asked})
 
     async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
         known = self._identity.get(principal)

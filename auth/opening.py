@@ -1,6 +1,6 @@
 """An open registry: everybody is the same somebody, and may do everything."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from auth.access import Caller, Verdict
 from auth.principals import Kind, Principal
@@ -26,6 +26,10 @@ class OpenAccess:
     async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
         """Yes."""
         return Verdict(allowed=True, lasting=True)
+
+    async def allowed_among(self, caller: Caller, action: str, names: Sequence[RepositoryName]) -> list[bool]:
+        """Yes, to all."""
+        return [True] * len(names)
 
     def repository_arn(self, name: RepositoryName) -> str:
         """The repository's name in policies."""

@@ -23,6 +23,7 @@ from auth.tokens import Tokens
 from auth.uses import PolicyUses
 from estiva_server.config import Settings
 from registry.api.access import Admission, Doorkeeper
+from registry.api.cursors import Cursors
 from registry.api.origin import Origin
 from storage.metadata.database import Database
 
@@ -79,7 +80,7 @@ def build_security(settings: Settings, database: Database) -> Security:
     access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
     return Security(
         account=settings.account,
-        admission=Admission(doorkeeper, access, origin, settings.token_service),
+        admission=Admission(doorkeeper, access, origin, settings.token_service, Cursors(seal)),
         credentials=credentials,
         gate=gate,
         identities=Identities(database, seal, threads, uses),

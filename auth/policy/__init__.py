@@ -5,7 +5,7 @@ Nothing here does I/O, knows HTTP or remembers anything between two calls.
 
 from auth.policy.document import Document, Effect, PolicyKind, Statement
 from auth.policy.errors import InvalidPolicyError
-from auth.policy.evaluation import Decision, Outcome, PolicyRequest, evaluate
+from auth.policy.evaluation import Decision, Narrowed, Outcome, PolicyRequest, evaluate
 from auth.policy.parsing import parse_identity_policy, parse_registry_policy, parse_repository_policy
 from auth.policy.principals import ANONYMOUS, PolicyPrincipal, PrincipalKind
 
@@ -15,6 +15,7 @@ __all__ = [
     "Document",
     "Effect",
     "InvalidPolicyError",
+    "Narrowed",
     "Outcome",
     "PolicyKind",
     "PolicyPrincipal",

@@ -69,12 +69,24 @@ class Statement:
 
     def applies(self, action: str, resource: str, reading: Reading) -> bool:
         """Whether it is about this request, whoever asks."""
+        return self.names_action(action, reading) and self.names(resource, reading) and self.holds(reading)
+
+    def concerns(self, action: str, reading: Reading) -> bool:
+        """Whether it is about this request for some resource or other: all that does not hang on which."""
+        return self.names_action(action, reading) and self.holds(reading)
+
+    def names_action(self, action: str, reading: Reading) -> bool:
+        """Whether it speaks of the action."""
+        return self.actions.covers(action, reading, when_unknown=self.effect is Effect.DENY)
+
+    def names(self, resource: str, reading: Reading) -> bool:
+        """Whether it speaks of the resource."""
         denies = self.effect is Effect.DENY
-        return (
-            self.actions.covers(action, reading, when_unknown=denies)
-            and (self.resources is None or self.resources.covers(resource, reading, when_unknown=denies))
-            and (not self.conditions or all(condition.holds(reading) for condition in self.conditions))
-        )
+        return self.resources is None or self.resources.covers(resource, reading, when_unknown=denies)
+
+    def holds(self, reading: Reading) -> bool:
+        """Whether all its conditions are met."""
+        return not self.conditions or all(condition.holds(reading) for condition in self.conditions)
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,8 +87,40 @@ def evaluate(request: PolicyRequest, identity: Sequence[Document], resource: Doc
     policies = _Policies(request, () if request.principal.anonymous else identity, resource)
     if denied := policies.first_deny():
         return policies.decision(Outcome.EXPLICIT_DENY, denied)
-    allowed = policies.allowed_across_accounts() if policies.crosses_accounts() else policies.allowed_within_account()
+    across = crosses_accounts(request.principal, request.resource)
+    allowed = policies.allowed_across_accounts() if across else policies.allowed_within_account()
     return policies.decision(Outcome.ALLOWED if allowed else Outcome.IMPLICIT_DENY, allowed)
+
+
+class Narrowed:
+    """What the policies of who asks say to one request, for any number of resources that have no policy themselves.
+
+    Only what hangs on the resource is left to look at: `allows` says of each what `evaluate` would say.
+    """
+
+    def __init__(self, request: PolicyRequest, identity: Sequence[Document]) -> None:
+        self._principal = request.principal
+        self._reading = Reading(request.context)
+        documents = () if request.principal.anonymous else identity
+        denies = [statement for document in documents for statement in document.denies]
+        allows = [statement for document in documents for statement in document.allows]
+        self._denies = [statement for statement in denies if statement.concerns(request.action, self._reading)]
+        self._allows = [statement for statement in allows if statement.concerns(request.action, self._reading)]
+
+    def allows(self, resource: str) -> bool:
+        """Whether the request is allowed for that resource, in place of its own."""
+        if not self._allows or crosses_accounts(self._principal, resource):
+            return False  # across accounts the resource's own policy has to allow as well
+        reading = self._reading
+        if any(statement.names(resource, reading) for statement in self._denies):
+            return False
+        return any(statement.names(resource, reading) for statement in self._allows)
+
+
+def crosses_accounts(principal: PolicyPrincipal, resource: str) -> bool:
+    """Whether the resource belongs to another account than the principal. Who is anonymous belongs to none."""
+    parts = resource.split(":", ARN_PARTS - 1)
+    return len(parts) == ARN_PARTS and parts[4] != principal.account and not principal.anonymous
 
 
 _Found = tuple[Document, Statement] | None
@@ -106,14 +138,6 @@ class _Policies:
     def decision(self, outcome: Outcome, found: _Found) -> Decision:
         document, statement = found or (None, None)
         return Decision(outcome, document, statement, frozenset(self._reading.keys))
-
-    def crosses_accounts(self) -> bool:
-        parts = self._request.resource.split(":", ARN_PARTS - 1)
-        return (
-            len(parts) == ARN_PARTS
-            and parts[4] != self._request.principal.account
-            and not self._request.principal.anonymous
-        )
 
     def first_deny(self) -> _Found:
         for document in self._identity:

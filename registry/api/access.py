@@ -6,10 +6,11 @@ from typing import Protocol
 
 from starlette.types import Scope
 
-from auth.access import Access, Action, Caller, TokenTooSmall, Verdict, is_granted, permits, refuse
+from auth.access import Access, Action, Caller, TokenTooSmall, Verdict, is_granted, permits, permits_each, refuse
 from auth.gate import TokenRefused
 from estiva.errors import RequestInvalid, Unauthorized
 from estiva.reference import RepositoryName
+from registry.api.cursors import Cursors
 from registry.api.origin import Origin
 from registry.api.rights import Right
 
@@ -32,6 +33,7 @@ class Admission:
     access: Access
     origin: Origin
     service: str
+    cursors: Cursors
 
     async def caller(self, scope: Scope) -> Caller:
         """Who makes the request. Unauthorized, TooManyRequests."""
@@ -63,6 +65,10 @@ class Admission:
     async def may_by_policy(self, caller: Caller, right: Right, name: RepositoryName) -> bool:
         """Whether policy allows it, whatever the caller's token was issued for."""
         return (await permits(self.access, caller, right.operation, self.access.repository_arn(name))).allowed
+
+    async def may_each(self, caller: Caller, right: Right, names: Sequence[RepositoryName]) -> list[bool]:
+        """The same for each of these, which are in byte order."""
+        return await permits_each(self.access, caller, right.operation, names)
 
     def challenge(self, scope: Scope, error: Unauthorized, scopes: Sequence[str]) -> str:
         """The WWW-Authenticate header: where to get a token, and what for (token specification)."""

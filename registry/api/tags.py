@@ -10,9 +10,11 @@ from registry import Registry
 from registry.api.call import Call
 from registry.api.pages import next_link, page_size, page_start
 from registry.api.rights import GET_MANIFEST
-from registry.listing import Page
 
 CATALOG_PAGE = 100
+LOOKED_AT_ONCE = 1000
+MOST_HIDDEN = 5000
+"""So many repositories that the caller may not read one request looks through, or one look more."""
 
 
 async def get(registry: Registry, call: Call) -> Response:
@@ -29,23 +31,28 @@ async def catalog(registry: Registry, call: Call) -> Response:
     if call.caller.principal.is_anonymous and call.caller.token is None:
         raise Unauthorized
     size = page_size(call, CATALOG_PAGE)
-    page = await _readable(registry, call, page_start(call), size)
-    headers = next_link("/v2/_catalog", size, page.entries[-1]) if page.more and page.entries else None
-    return JSONResponse({"repositories": page.entries}, headers=headers)
+    entries, last = await _readable(registry, call, call.admission.cursors.reveal(page_start(call)), size)
+    headers = None if last is None else next_link("/v2/_catalog", size, last)
+    return JSONResponse({"repositories": entries}, headers=headers)
 
 
-async def _readable(registry: Registry, call: Call, last: str, size: int) -> Page[str]:
-    """A page of repositories that policy lets the caller read, whatever its token was issued for."""
+async def _readable(registry: Registry, call: Call, last: str, size: int) -> tuple[list[str], str | None]:
+    """At most `size` repositories that policy lets the caller read, and after what a further page begins, if any.
+
+    That there is more is said only of what the caller may read. Where so much else stands in between that one request
+    does not look through it, a cursor leads on, perhaps to nothing.
+    """
     readable: list[str] = []
-    more = size > 0
+    hidden, more = 0, size > 0
     while more and len(readable) <= size:
-        page = await registry.listing.repositories(last, max(size, CATALOG_PAGE), call.account)
-        readable += [entry for entry in page.entries if await _is_readable(call, entry)]
+        if hidden >= MOST_HIDDEN:
+            return readable, call.admission.cursors.hide(last)
+        batch = LOOKED_AT_ONCE if hidden else min(size + 1, LOOKED_AT_ONCE)
+        page = await registry.listing.repositories(last, batch, call.account)
+        names = [RepositoryName(name, call.account) for name in page.entries]
+        may = await call.admission.may_each(call.caller, GET_MANIFEST, names)
+        readable += [name for name, allowed in zip(page.entries, may, strict=True) if allowed]
+        hidden += may.count(False)
         more, last = page.more, page.entries[-1] if page.entries else last
-        await asyncio.sleep(0)  # there may be any number that the caller may not read: others get their turn
-    # That there is more is said only of what the caller may read, too.
-    return Page(readable[:size], len(readable) > size)
-
-
-async def _is_readable(call: Call, name: str) -> bool:
-    return await call.admission.may_by_policy(call.caller, GET_MANIFEST, RepositoryName(name, call.account))
+        await asyncio.sleep(0)  # others get their turn
+    return readable[:size], readable[size - 1] if len(readable) > size else None

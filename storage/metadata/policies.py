@@ -38,6 +38,10 @@ OF_REPOSITORY = """
 SELECT repository_policies.document FROM repositories
 JOIN repository_policies ON repository_policies.repository_id = repositories.id WHERE repositories.name = :name
 """
+WITH_POLICY = """
+SELECT name FROM repositories WHERE name >= :first AND name <= :last
+AND EXISTS (SELECT 1 FROM repository_policies WHERE repository_policies.repository_id = repositories.id)
+"""
 
 Holder = Literal["principal", "group"]
 
@@ -121,6 +125,12 @@ def of_repository(name: RepositoryName) -> Work[str | None]:
     """The repository's own policy."""
     rows = yield Statement(OF_REPOSITORY, {"name": name.key})
     return rows[0][0] if rows else None
+
+
+def repositories_with_policy(first: RepositoryName, last: RepositoryName) -> Work[list[str]]:
+    """The keys of the repositories from `first` to `last`, both included, that have a policy of their own."""
+    rows = yield Statement(WITH_POLICY, {"first": first.key, "last": last.key})
+    return [key for (key,) in rows]
 
 
 def put_for_repository(name: RepositoryName, document: str) -> Work[bool]:

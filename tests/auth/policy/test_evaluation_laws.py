@@ -3,13 +3,22 @@
 import collections
 import json
 import random
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from auth.policy import Decision, Outcome, PolicyRequest, evaluate, parse_identity_policy, parse_repository_policy
+from auth.policy import (
+    Decision,
+    Narrowed,
+    Outcome,
+    PolicyRequest,
+    evaluate,
+    parse_identity_policy,
+    parse_repository_policy,
+)
 from tests.auth.policy import generated, reference
-from tests.auth.policy.generated import CONTEXT_VALUES, Json, question, seeded, statement
+from tests.auth.policy.generated import CONTEXT_VALUES, RESOURCES, Json, question, repository, seeded, statement
 
 Policies = tuple[list[Json], Json | None]
 POLICIES = seeded(generated.policies)
@@ -45,6 +54,24 @@ def test_what_is_generated_goes_every_way_often() -> None:
     )
     assert len(counted) == 5
     assert min(counted.values()) > 30
+
+
+@settings(deadline=None, max_examples=200)
+@given(policies=POLICIES, asked=REQUESTS)
+def test_what_is_narrowed_says_of_each_resource_what_a_decision_says(
+    policies: Policies, asked: list[PolicyRequest]
+) -> None:
+    read = [parse_identity_policy(json.dumps(policy)) for policy in policies[0]]
+    for request in asked:
+        narrowed = Narrowed(replace(request, resource="*", context=_own(request)), read)
+        for resource in (*RESOURCES, repository("${aws:username}/app"), "arn:aws:ecr", ""):
+            one = replace(request, resource=resource, context=_own(request))
+            assert narrowed.allows(resource) is evaluate(one, read, None).allowed, (request, resource)
+
+
+def _own(request: PolicyRequest) -> dict[str, tuple[str, ...]]:
+    """The context as it was given: without what follows from the principal."""
+    return {key: values for key, values in request.context.items() if key not in request.principal.context}
 
 
 @LAW

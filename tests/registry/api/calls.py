@@ -8,8 +8,10 @@ from starlette.types import ASGIApp, Message
 from auth.access import Access, Caller
 from auth.opening import EVERYBODY, OpenAccess, OpenDoor
 from auth.policy.actions import repository_arn
+from auth.sealing import Seal
 from registry.api.access import Admission
 from registry.api.call import Call
+from registry.api.cursors import Cursors
 from registry.api.origin import Origin
 from registry.api.room import Room
 
@@ -17,7 +19,7 @@ from registry.api.room import Room
 def open_admission(access: Access | None = None) -> Admission:
     """Everybody is let in; `access` decides what they may do, and without it they may do everything."""
     everything = OpenAccess(lambda name: repository_arn("us-east-1", "0" * 12, name))
-    return Admission(OpenDoor(), access or everything, Origin(), "estiva")
+    return Admission(OpenDoor(), access or everything, Origin(), "estiva", Cursors(Seal(bytes(32))))
 
 
 def scope(method: str, target: str, headers: Mapping[str, str] | None = None, **extensions: Any) -> dict[str, Any]:

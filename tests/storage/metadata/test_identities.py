@@ -119,10 +119,11 @@ async def test_a_principals_policies_are_its_own_and_its_groups_each_once(
 @pytest.mark.parametrize(
     "sql",
     [principals.BY_NAME, principals.BY_ID, principals.KEY, principals.KEYS, groups.MEMBERS, policies.OF_PRINCIPAL,
-     policies.OF_REPOSITORY, signing_keys.TAKE_REFRESH],
+     policies.OF_REPOSITORY, policies.WITH_POLICY, policies.HOLDERS, signing_keys.TAKE_REFRESH,
+     signing_keys.KEEP_REFRESH],
 )  # fmt: skip
 async def test_what_each_request_asks_is_found_by_an_index(database: SQLiteDatabase, sql: str, tmp_path: Path) -> None:
-    names = {name: 1 for name in ("name", "id", "principal", "group", "hash")}
+    names = {name: 1 for name in ("name", "id", "principal", "group", "hash", "first", "last", "most")}
 
     def explained() -> Work[list[str]]:
         return [str(row[3]) for row in (yield Statement(f"EXPLAIN QUERY PLAN {sql}", names))]
