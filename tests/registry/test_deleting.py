@@ -94,29 +94,29 @@ async def test_an_image_in_use_stays(database: SQLiteDatabase, registry: Registr
     digest = await push_manifest(registry, image(), "one", "two")
     users = Users({digest: "service default/web"})
     deleting = Deleting(database, registry.uploading, users)
-    for attempt in (deleting.manifest(NAME, digest), deleting.repository(NAME)):
+    for attempt in (deleting.manifest(NAME, digest, permit=None), deleting.repository(NAME, permit=None)):
         with pytest.raises(ImageInUse) as refused:
             await attempt
         assert refused.value.status == 409
         assert refused.value.detail == {"digest": str(digest), "usedBy": "service default/web"}
     # A tag is only a name: those who use the image know it by its digest.
-    await deleting.manifest(NAME, Tag("two"))
+    await deleting.manifest(NAME, Tag("two"), permit=None)
     assert (await registry.pulling.manifest(NAME, Tag("one"))).digest == digest
     users.used.clear()
-    await deleting.manifest(NAME, digest)
-    await deleting.repository(NAME)
+    await deleting.manifest(NAME, digest, permit=None)
+    await deleting.repository(NAME, permit=None)
 
 
 async def test_deletions_leave_a_trail(database: SQLiteDatabase, registry: Registry) -> None:
     await push_blob(registry, b"{}")
     digest = await push_manifest(registry, image(), "one", "two")
     alice = Actor("user/alice", "192.0.2.1")
-    await registry.deleting.manifest(NAME, Tag("one"), alice)
-    await registry.deleting.manifest(NAME, digest, alice)
+    await registry.deleting.manifest(NAME, Tag("one"), alice, permit=None)
+    await registry.deleting.manifest(NAME, digest, alice, permit=None)
     for reference in (digest, Tag("one")):
         with pytest.raises(ManifestUnknown):
-            await registry.deleting.manifest(NAME, reference, alice)
-    await registry.deleting.repository(NAME, alice)
+            await registry.deleting.manifest(NAME, reference, alice, permit=None)
+    await registry.deleting.repository(NAME, alice, permit=None)
     found = await database.read(audit.page(1000, 10, f"repository/{NAME}"))
     assert {(record.actor, record.address) for record in found} == {("user/alice", "192.0.2.1")}
     assert [(record.action, record.detail) for record in reversed(found)] == [
@@ -133,8 +133,8 @@ async def test_pushes_and_deletions_are_told_with_who_did_it(database: SQLiteDat
     digest = Digest.of(image())
     await registry.pushing.manifest(NAME, Tag("one"), [Tag("two")], OCI_MANIFEST, image(), alice)
     await registry.pushing.manifest(NAME, digest, [], OCI_MANIFEST, image(), alice)
-    await registry.deleting.manifest(NAME, Tag("one"), alice)
-    await registry.deleting.manifest(NAME, digest, alice)
+    await registry.deleting.manifest(NAME, Tag("one"), alice, permit=None)
+    await registry.deleting.manifest(NAME, digest, alice, permit=None)
     rows = await database.read(select("SELECT action, tag, digest, actor FROM deliveries ORDER BY id"))
     assert [row[:2] for row in rows] == [
         ("PUSH", "one"),
