@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     drain_timeout: float = Field(30, ge=0, description="Seconds that running requests get to end after SIGTERM.")
     storage_threads: int = Field(32, ge=4, le=512, description="Threads per worker that read, hash and write blobs.")
     upload_threads: int = Field(128, ge=4, le=4096, description="Large request bodies that a worker receives at once.")
-    header_timeout: float = Field(10, gt=0, description="Seconds in which a request's headers must be complete.")
+    header_timeout: float = Field(10, gt=0, description="Seconds for a request's headers, and for a TLS handshake.")
     keep_alive_timeout: float = Field(75, gt=0, description="Seconds that an idle connection is kept.")
     stall_timeout: float = Field(30, gt=0, description="Seconds a client may take none of its response.")
     body_rate: int = Field(1024, ge=0, description="Bytes per second that a request body must bring on average.")

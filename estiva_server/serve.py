@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import math
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
 
 from auth.htpasswd import HtpasswdError
 from auth.sealing import SealBrokenError
@@ -25,6 +27,7 @@ from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
 from estiva_server.security import build_security
 from estiva_server.workers import supervise
+from registry.api.call import API_VERSION
 from registry.api.faults import envelope
 from storage.durable import make_directory
 from storage.metadata.migrations import MigrationError, migrate
@@ -112,6 +115,32 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._parts = parts
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to serve these sockets: as uvicorn does, but with a limit of our own for TLS handshakes.
+
+        A connection is none of ours, and none of those that are counted, before its handshake is done.
+        """
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(STARTUP_FAILURE)
+        loop = asyncio.get_running_loop()
+        tls = self.config.ssl
+        self.servers = [
+            await loop.create_server(
+                self._connection,
+                sock=listener,
+                ssl=tls,
+                ssl_handshake_timeout=self._parts.settings.header_timeout if tls else None,
+                backlog=self.config.backlog,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
+
+    def _connection(self) -> asyncio.Protocol:
+        protocol: type[asyncio.Protocol] = self.config.http_protocol_class
+        return protocol(config=self.config, server_state=self.server_state, app_state=self.lifespan.state)  # type: ignore[call-arg]
+
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin to drain (signal handler)."""
         self._parts.health.draining = True
@@ -129,6 +158,7 @@ def _connection_class(parts: Parts) -> type:
             body_rate=settings.body_rate,
             max_connections_per_client=settings.max_connections_per_client,
             max_connections=settings.max_connections or affordable_connections(),
+            refusal_headers=(API_VERSION,),
         ),
         AnswerCache(parts.database.version),
         parts.observation,

@@ -254,7 +254,7 @@ class Connection(HttpToolsProtocol):
             if exchange.response_started:
                 self.transport.close()
                 return
-        headers = list(self.server_state.default_headers)
+        headers = [*self.server_state.default_headers, *self.shared.settings.refusal_headers]
         if refusal.status == 503:
             headers.append((b"retry-after", b"%d" % self.shared.settings.retry_after))
         self.transport.write(refusal_bytes(refusal, self.shared.error_body, headers))

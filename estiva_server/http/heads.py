@@ -7,7 +7,7 @@ from .refusals import Refusal
 from .settings import ConnectionSettings
 
 _END = b"\r\n\r\n"
-_TLS_HANDSHAKE = b"\x16\x03"  # content type and major version of a record (RFC 8446, 5.1)
+_TLS_HANDSHAKE = b"\x16"  # a record's content type (RFC 8446, 5.1); no method begins so
 _SINGLE = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
 _LONGEST_REST_OF_LINE = 64  # a request line is the target, a method and a version
 

@@ -49,6 +49,8 @@ class ConnectionSettings:
     max_connections: int = field(default_factory=affordable_connections)
     max_connections_per_client: int = 1024
     retry_after: int = 1
+    refusal_headers: tuple[tuple[bytes, bytes], ...] = ()
+    """Fields of every refusal that never reaches the application."""
 
     held_body_bytes: int = 128 * KIB
     """A body at least this long, or of unknown length, waits in the socket until the application asks for it."""

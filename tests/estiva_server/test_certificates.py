@@ -9,6 +9,7 @@ import os
 import shutil
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,24 @@ def test_blobs_go_both_ways_over_tls_while_the_certificate_is_renewed(files: Fil
             eventually(lambda: shown_at(port) == "second", 8)
             client.request("GET", "/healthz")
             assert client.getresponse().status == 200
+        assert "Traceback" not in log.read_text()
+
+
+def test_a_handshake_that_does_not_come_ends_with_the_header_timeout(files: Files, tmp_path: Path) -> None:
+    port, log = free_port(), tmp_path / "log"
+    environment = {"ESTIVA_TLS_CERTIFICATE": str(files[0]), "ESTIVA_TLS_KEY": str(files[1]),
+                   "ESTIVA_OPEN": "true", "ESTIVA_HEADER_TIMEOUT": "1"}  # fmt: skip
+    command: list[str | Path] = [ESTIVA, "serve", "--data", tmp_path / "data", "--listen", f"{HOST}:{port}"]
+    with running(command, log, environment=environment):
+        eventually(lambda: is_up(port))
+        for said in (b"", b"\x16\x03\x01\x02\x00\x01"):
+            begun = time.monotonic()
+            with socket.create_connection((HOST, port), timeout=30) as silent:
+                silent.sendall(said)
+                with contextlib.suppress(ConnectionResetError):
+                    assert silent.recv(100) == b""
+            assert 0.5 < time.monotonic() - begun < 15
+        assert is_up(port)
         assert "Traceback" not in log.read_text()
 
 

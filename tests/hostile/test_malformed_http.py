@@ -20,6 +20,7 @@ CHUNKED = POST + b"Transfer-Encoding: chunked\r\n"
 REFUSED = {
     "nothing but a line feed and text": (b"\nhello\r\n\r\n", 400),
     "a TLS greeting": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\x00" * 60 + b"\r\n\r\n", 400),
+    "the first byte of a TLS greeting, and no more": (b"\x16", 400),
     "the preface of HTTP/2": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", (400, 505)),
     "HTTP/0.9": (b"GET /v2/\r\n\r\n", (400, 505)),
     "a version of the future": (b"GET /v2/ HTTP/3.0\r\n" + HOST + b"\r\n", (400, 505)),
@@ -84,6 +85,7 @@ def test_it_is_refused_once_and_the_connection_ends(registry: Registry, civility
     answers = everything_said(registry, data)
     assert len(answers) == 1
     assert answers[0].closes
+    assert answers[0].field("docker-distribution-api-version") == "registry/2.0"
     assert answers[0].status in (expected if isinstance(expected, tuple) else (expected,))
     civility.require(answers[0], api=True, may_be=UNKNOWN_TO_HTTP)
 
