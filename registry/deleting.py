@@ -52,18 +52,19 @@ class Deleting:
             raise ManifestUnknown(detail={"name": name.text, "reference": str(reference)})
 
     async def image(
-        self, name: RepositoryName, digest: Digest | None, tag: Tag | None, actor: Actor = SERVER, *, permit: Permit | None
+        self,
+        name: RepositoryName,
+        digest: Digest | None,
+        tag: Tag | None,
+        actor: Actor = SERVER,
+        *,
+        permit: Permit | None,
     ) -> Removed:
         """As ECR deletes: with a tag, remove it, and the image with its last one; without, the image with all tags.
 
         `permit` is asked about each tag that goes. ManifestUnknown, TagElsewhere; StillReferenced while an index lists
         the image; ImageInUse.
         """
-
-        def page(last: str, limit: int) -> Work[list[str]]:
-            if tag is None and digest is not None:
-                return (yield from tags.of_manifest(name, digest, last, limit))
-            return [] if tag is None or last else [tag.text]
 
         def remove(permitted: Collection[str] | None) -> Work[Removed]:
             found = digest if tag is None else (yield from tags.target(name, tag))
@@ -80,7 +81,7 @@ class Deleting:
             return found, gone
 
         try:
-            return await with_permission(self._database, permit, page, remove)
+            return await with_permission(self._database, permit, partial(_going, name, digest, tag), remove)
         except ConstraintError:
             raise StillReferenced from None
 
@@ -145,6 +146,13 @@ class Deleting:
         except ConstraintError:
             listed_by = await self._database.read(manifests.parent(name, digest))
             raise StillReferenced(detail={"manifest": listed_by}) from None
+
+
+def _going(name: RepositoryName, digest: Digest | None, tag: Tag | None, last: str, limit: int) -> Work[list[str]]:
+    """The tags that go with an image (see `Deleting.image`), a page of them: the one that is named, or all."""
+    if tag is not None:
+        return [] if last else [tag.text]
+    return [] if digest is None else (yield from tags.of_manifest(name, digest, last, limit))
 
 
 def deleted(actor: Actor, digest: Digest, tags: Sequence[Tag]) -> list[Event]:
