@@ -216,3 +216,17 @@ async def test_tags_that_never_rest_end_the_attempt_and_nothing_is_lost(registry
     with pytest.raises(Unavailable):
         await registry.deleting.manifest(NAME, digest, permit=another_each_time)
     assert (await registry.pulling.manifest(NAME, Tag("one"))).digest == digest
+
+
+async def test_an_image_that_goes_as_in_ecr_goes_only_if_each_tag_may(registry: Registry) -> None:
+    await push_blob(registry, b"{}")
+    digest = await push_manifest(registry, image(), "dev", "prod")
+    for named in ((None, Tag("prod")), (digest, None), (digest, Tag("prod"))):
+        with pytest.raises(Denied):
+            await registry.deleting.image(NAME, *named, permit=refuse_prod)
+    assert await registry.deleting.image(NAME, None, Tag("dev"), permit=refuse_prod) == (digest, [Tag("dev")])
+    with pytest.raises(Denied):
+        await registry.deleting.image(NAME, digest, None, permit=refuse_prod)
+    await push_manifest(registry, image(), "dev")
+    await registry.deleting.manifest(NAME, Tag("prod"), permit=None)
+    assert await registry.deleting.image(NAME, digest, None, permit=refuse_prod) == (digest, [Tag("dev")])
