@@ -104,12 +104,14 @@ class Authority:
         await self.epoch()
         own = set(await self._database.read(policies.repositories_with_policy(names[0], names[-1])))
         documents = await self._identity_documents(caller.principal)
-        narrowed = Narrowed(self._request(caller, action, "*", {}), documents)
+        account = names[0].account
+        request = self._request(caller, action, "*", {})
+        narrowed = Narrowed(request, documents, await self._registry_document(account))
         allowed = []
         for name in names:
             arn = self.repository_arn(name)
-            decided = (await self.decide(caller, action, arn)).allowed if name.key in own else narrowed.allows(arn)
-            allowed.append(decided)
+            alone = name.key in own or name.account != account
+            allowed.append((await self.decide(caller, action, arn)).allowed if alone else narrowed.allows(arn))
         return allowed
 
     async def _begin(self, epoch: int) -> None:

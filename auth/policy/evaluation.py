@@ -93,28 +93,41 @@ def evaluate(request: PolicyRequest, identity: Sequence[Document], resource: Doc
 
 
 class Narrowed:
-    """What the policies of who asks say to one request, for any number of resources that have no policy themselves.
+    """What policies say to one request, for any number of resources that share a policy, or have none.
 
     Only what hangs on the resource is left to look at: `allows` says of each what `evaluate` would say.
     """
 
-    def __init__(self, request: PolicyRequest, identity: Sequence[Document]) -> None:
-        self._principal = request.principal
+    def __init__(self, request: PolicyRequest, identity: Sequence[Document], shared: Document | None) -> None:
+        principal, action = request.principal, request.action
+        self._principal = principal
         self._reading = Reading(request.context)
-        documents = () if request.principal.anonymous else identity
-        denies = [statement for document in documents for statement in document.denies]
-        allows = [statement for document in documents for statement in document.allows]
-        self._denies = [statement for statement in denies if statement.concerns(request.action, self._reading)]
-        self._allows = [statement for statement in allows if statement.concerns(request.action, self._reading)]
+
+        def concerning(statements: Iterable[Statement]) -> list[Statement]:
+            return [statement for statement in statements if statement.concerns(action, self._reading)]
+
+        own = () if principal.anonymous else identity
+        allows = concerning(shared.allows if shared else ())
+        denies = concerning(shared.denies if shared else ())
+        self._identity_allows = concerning(statement for document in own for statement in document.allows)
+        self._denies = concerning(statement for document in own for statement in document.denies)
+        self._denies += [statement for statement in denies if statement.denies_to(principal)]
+        self._shared_allows = {
+            delegated: [statement for statement in allows if statement.allows_to(principal, delegated=delegated)]
+            for delegated in (False, True)
+        }
 
     def allows(self, resource: str) -> bool:
         """Whether the request is allowed for that resource, in place of its own."""
-        if not self._allows or crosses_accounts(self._principal, resource):
-            return False  # across accounts the resource's own policy has to allow as well
-        reading = self._reading
-        if any(statement.names(resource, reading) for statement in self._denies):
+        if self._any(self._denies, resource):
             return False
-        return any(statement.names(resource, reading) for statement in self._allows)
+        by_identity = self._any(self._identity_allows, resource)
+        if crosses_accounts(self._principal, resource):
+            return by_identity and self._any(self._shared_allows[True], resource)
+        return by_identity or self._any(self._shared_allows[False], resource)
+
+    def _any(self, statements: Iterable[Statement], resource: str) -> bool:
+        return any(statement.names(resource, self._reading) for statement in statements)
 
 
 def crosses_accounts(principal: PolicyPrincipal, resource: str) -> bool:

@@ -10,7 +10,7 @@ import pytest
 from auth.access import Caller
 from auth.principals import ANONYMOUS, Kind, Principal
 from estiva.reference import RepositoryName
-from storage.metadata import repositories
+from storage.metadata import registry_settings, repositories
 from storage.metadata.database import Work
 from tests.auth.parts import HERE, OPERATOR, PASSWORD, Parts
 
@@ -24,11 +24,14 @@ ACTIONS = ["ecr:BatchGetImage", "ecr:*", "ecr:PutImage"]
 PRINCIPALS = ["*", {"AWS": "arn:aws:iam::000000000000:user/alice"}, {"AWS": "000000000000"}]
 
 
-def document(chance: random.Random, *, of_repository: bool) -> str:
+def document(chance: random.Random, *, of_repository: bool, of_registry: bool = False) -> str:
     statements = []
     for _ in range(chance.randint(1, 3)):
         said: dict[str, Any] = {"Effect": chance.choice(["Allow", "Allow", "Deny"]), "Action": chance.choice(ACTIONS)}
-        said |= {"Principal": chance.choice(PRINCIPALS)} if of_repository else {"Resource": chance.choice(RESOURCES)}
+        if of_repository:
+            said["Principal"] = chance.choice(PRINCIPALS)
+        if of_registry or not of_repository:
+            said["Resource"] = chance.choice(RESOURCES)
         condition = chance.choice(CONDITIONS)
         statements.append(said | ({"Condition": condition} if condition else {}))
     return json.dumps({"Version": "2012-10-17", "Statement": statements})
@@ -52,6 +55,9 @@ async def test_many_at_once_are_decided_as_one_by_one(parts: Parts, seed: int) -
         await parts.policies.set_attached(OPERATOR, "principal", "alice", f"p{number}", attached=True)
     for name in chance.sample(NAMES, chance.randint(0, 6)):
         await parts.policies.put_for_repository(OPERATOR, RepositoryName(name), document(chance, of_repository=True))
+    if seed % 3 == 0:
+        text = document(chance, of_repository=True, of_registry=True)
+        await parts.database.write(lambda: registry_settings.put("", registry_settings.POLICY, text))
     alice = await parts.sign_in("alice")
     unknown = Principal(Kind.JOB, "ci/job", trust="nobody")
     elsewhere = Principal(Kind.USER, "alice", trust="dev", account="111111111111")

@@ -9,7 +9,7 @@ from sqlalchemy import URL, create_engine
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
 
-HEAD = "0006"
+HEAD = "0007"
 
 
 class MigrationError(Exception):

@@ -62,11 +62,13 @@ def test_what_is_narrowed_says_of_each_resource_what_a_decision_says(
     policies: Policies, asked: list[PolicyRequest]
 ) -> None:
     read = [parse_identity_policy(json.dumps(policy)) for policy in policies[0]]
+    attached = None if policies[1] is None else parse_repository_policy(json.dumps(policies[1]))
     for request in asked:
-        narrowed = Narrowed(replace(request, resource="*", context=_own(request)), read)
-        for resource in (*RESOURCES, repository("${aws:username}/app"), "arn:aws:ecr", ""):
-            one = replace(request, resource=resource, context=_own(request))
-            assert narrowed.allows(resource) is evaluate(one, read, None).allowed, (request, resource)
+        for shared in (None, attached):
+            narrowed = Narrowed(replace(request, resource="*", context=_own(request)), read, shared)
+            for resource in (*RESOURCES, repository("${aws:username}/app"), "arn:aws:ecr", ""):
+                one = replace(request, resource=resource, context=_own(request))
+                assert narrowed.allows(resource) is evaluate(one, read, shared).allowed, (request, resource)
 
 
 def _own(request: PolicyRequest) -> dict[str, tuple[str, ...]]:
