@@ -43,9 +43,10 @@ class WebhooksAPI:
 
     async def create(self, request: Request) -> Response:
         """A new webhook: 201 with its secret, which is shown this once."""
+        caller = await self._operating.caller(request)
         body = await body_of(request, name=str, url=str, format=str, actions=list, prefix=str)
         name, url = required(body, "name"), required(body, "url")
-        actor = await self._operating.admit(request, "estiva:CreateWebhook", f"webhook/{name}")
+        actor = await self._operating.permit(caller, "estiva:CreateWebhook", f"webhook/{name}")
         created, secret = await self._webhooks.create(
             actor, name, url, body.get("format", "cloudevents"), body.get("actions"), body.get("prefix", "")
         )
@@ -54,8 +55,9 @@ class WebhooksAPI:
     async def change(self, request: Request) -> Response:
         """Another secret, or tell it no more or again: 200 with the secret, or 204."""
         name = request.path_params["name"]
+        caller = await self._operating.caller(request)
         body = await body_of(request, enabled=bool, renew_secret=bool)
-        actor = await self._operating.admit(request, "estiva:UpdateWebhook", f"webhook/{name}")
+        actor = await self._operating.permit(caller, "estiva:UpdateWebhook", f"webhook/{name}")
         await self._webhooks.find(name)
         if "enabled" in body:
             await self._webhooks.set_enabled(actor, name, enabled=body["enabled"])
