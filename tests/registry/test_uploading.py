@@ -187,7 +187,7 @@ async def test_a_repository_that_is_deleted_takes_its_uploads_with_it(
     kept = await registry.uploading.start(OTHER)
     for name, begun in ((NAME, upload_id), (OTHER, kept)):
         await registry.uploading.append(UploadKey(name, begun), body(b"x"))
-    await registry.deleting.repository(NAME)
+    await registry.deleting.repository(NAME, permit=None)
     assert list(blob_store.stale_uploads(-1)) == [kept]
     with pytest.raises(BlobUploadUnknown):
         await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))

@@ -5,8 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.server import read_document
-from estiva.cli.server import Server, member, server_of, show
+from estiva.cli.server import Server, member, read_document, server_of, show
 
 Repository = Annotated[str, typer.Argument(help="A repository's name.")]
 Document = Annotated[str, typer.Argument(help="A JSON file, or - for standard input.")]

@@ -152,7 +152,7 @@ async def test_an_image_that_changed_since_it_was_judged_stays(
             elif change == "signature":
                 await push_manifest(registry, numbered(2), f"sha256-{digest.hex}.sig")
             else:
-                await registry.deleting.manifest(NAME, digest)
+                await registry.deleting.manifest(NAME, digest, permit=None)
             await super()._remove(*arguments)  # type: ignore[arg-type]
 
     run = await Late(database, threads, Users(), EVERY).run(NAME)
@@ -274,7 +274,7 @@ async def test_a_preview_is_kept_until_the_next_and_goes_with_its_repository(
     assert (await policies.find_preview(NAME, "", 10))[1] == []
     assert await count(database, "manifests") == 3
     await policies.put(ALICE, NAME, KEEP_ONE)
-    await registry.deleting.repository(NAME)
+    await registry.deleting.repository(NAME, permit=None)
     for table in ("lifecycle_policies", "lifecycle_previews", "lifecycle_preview_images"):
         assert await count(database, table) == 0
 
