@@ -238,6 +238,11 @@ class Uploading:
         except DigestMismatchError:
             await self.discard([record.id])
             raise DigestInvalid(detail={"digest": str(digest)}) from None
+        except OSError:
+            # Where the store gave the bytes up, the upload has ended: nobody shall go on with a part that is no more.
+            if not await self._has_bytes(record.id):
+                await self.discard([record.id])
+            raise
         served = await self._database.write(
             lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key)
         )
