@@ -12,6 +12,7 @@ from typing import Any
 from auth.policy import InvalidPolicyError, parse_repository_policy
 from estiva.errors import NameInvalid, NameUnknown, RegistryError
 from estiva.reference import RepositoryName
+from registry.lifecycle.policy import LifecyclePolicyInvalid, parse_lifecycle_policy
 from storage.metadata import audit, lifecycle, policies, repositories, templates
 from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import Database, Work
@@ -193,6 +194,12 @@ def _check(document: Mapping[str, Any]) -> None:
             parse_repository_policy(policy)
         except InvalidPolicyError as error:
             raise TemplateInvalid(f"repositoryPolicy: {error}") from None
+    expiring = document.get("lifecyclePolicy")
+    if expiring:
+        try:
+            parse_lifecycle_policy(expiring)
+        except LifecyclePolicyInvalid as error:
+            raise TemplateInvalid(f"lifecyclePolicy: {error.text}") from None
 
 
 def _stored(account: str, prefix: str) -> Work[TemplateRecord]:

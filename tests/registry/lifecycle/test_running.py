@@ -10,6 +10,7 @@ from estiva.errors import ManifestUnknown, NameUnknown
 from estiva.mediatypes import OCI_INDEX
 from estiva.reference import RepositoryName, Tag
 from registry import Registry
+from registry.creating import Template, TemplateInvalid
 from registry.lifecycle.policies import LifecyclePolicyUnknown, LifecyclePreviewUnknown
 from registry.lifecycle.policy import LifecyclePolicyInvalid
 from registry.lifecycle.running import LifecycleRuns
@@ -302,3 +303,17 @@ async def test_a_tag_that_moved_to_an_old_image_keeps_it(database: SQLiteDatabas
     await registry.lifecycle_policies.put(ALICE, NAME, policy(rule(1, **days(30))))
     assert [one.image.digest for one in (await registry.lifecycle_runs.run(NAME)).expired] == [digests[1]]
     assert (await registry.pulling.manifest(NAME, Tag("latest"))).digest == digests[0]
+
+
+async def test_a_template_gives_new_repositories_its_policy(registry: Registry) -> None:
+    def template(policy: str) -> Template:
+        return Template("team", {"appliedFor": ["CREATE_ON_PUSH"], "lifecyclePolicy": policy})
+
+    with pytest.raises(TemplateInvalid, match="lifecyclePolicy: object has missing"):
+        await registry.creating.put(ALICE, "", template("{}"), new=True)
+    await registry.creating.put(ALICE, "", template(KEEP_ONE), new=True)
+    for name in ("team/app", "other/app"):
+        await registry.creating.on_push(RepositoryName(name))
+    assert (await registry.lifecycle_policies.find(RepositoryName("team/app"))).document == KEEP_ONE
+    with pytest.raises(LifecyclePolicyUnknown):
+        await registry.lifecycle_policies.find(RepositoryName("other/app"))
