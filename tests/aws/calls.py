@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from tests.aws.clients import OWN, Ecr, digest_of, image_of, new_name, upload
+from tests.aws.mirroring_calls import MIRRORING_CALLS
 from tests.registry.lifecycle.documents import policy, rule
 
 Make = Callable[[Ecr, str], Mapping[str, Any]]
@@ -113,4 +114,5 @@ CALLS: dict[str, Make] = {
     "TagResource": lambda ecr, name: {"resourceArn": _arn(name), "tags": [{"Key": "a", "Value": "b"}]},
     "UntagResource": lambda ecr, name: {"resourceArn": _arn(name), "tagKeys": ["a"]},
     "UploadLayerPart": _part,
+    **MIRRORING_CALLS,
 }

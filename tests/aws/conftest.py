@@ -11,7 +11,7 @@ from tests.security.secured import secured
 @pytest.fixture(scope="session")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     """The server: its own account with `admin`, and every account of developer mode."""
-    with secured(tmp_path_factory.mktemp("aws"), dev_accounts="true") as served:
+    with secured(tmp_path_factory.mktemp("aws"), dev_accounts="true", scanner="/bin/false") as served:
         yield Front(served)
 
 
