@@ -59,7 +59,11 @@ def build() -> typer.Typer:
     app.command("fsck")(soundness.fsck)
     app.command("audit")(access.audit)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        app.command(entry.name)(entry.load())
+        verb = entry.load()
+        if isinstance(verb, typer.Typer):
+            app.add_typer(verb, name=entry.name)
+        else:
+            app.command(entry.name)(verb)
     return app
 
 

@@ -12,8 +12,9 @@ from typing import Any, BinaryIO, cast
 from estiva.digest import Algorithm
 from storage.blobs import BlobEntry, BlobMissingError, Upload, UploadBusyError, UploadUnknownError
 from storage.blobs.hashing import RunningHash
-from storage.blobs.names import is_upload_id
+from storage.blobs.names import is_storage_key, is_upload_id
 from storage.blobs.s3 import sweeping
+from storage.blobs.s3.adopting import adopt
 from storage.blobs.s3.bucket import Bucket, MultipartMissingError, Part
 from storage.blobs.s3.content import Content, Equipment, part_size
 from storage.blobs.s3.holding import Renewal
@@ -172,6 +173,12 @@ class S3BlobStore:
         reader.seek(offset)
         reader.open()
         return cast(BinaryIO, reader)
+
+    def adopt_blob(self, key: str, file: BinaryIO, size: int) -> None:
+        """Store a blob under a key that a store on disk has given it: one object, whatever its size."""
+        if not is_storage_key(key):
+            raise ValueError("not a key of a store on disk")
+        adopt(self._equipment, self._names.entry(key), file, size)
 
     def delete_blob(self, key: str) -> None:
         """Remove the bytes of a key, and then the note about them."""
