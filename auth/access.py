@@ -43,6 +43,8 @@ class Caller:
     principal: Principal
     token: Token | None = None
     context: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    is_fresh: bool = field(default=False, compare=False)
+    """Whether the epoch of access was looked at for this request: deciding about it need not look again."""
 
     @property
     def address(self) -> str:

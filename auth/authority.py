@@ -5,6 +5,7 @@ only when the database has been written to at all. Decisions that rest on the re
 the time) are made each time.
 """
 
+import asyncio
 import re
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -28,6 +29,7 @@ from auth.policy.actions import repository_arn
 from auth.policy.keys import PRINCIPAL_KEYS
 from auth.policy.managed import MANAGED_POLICIES
 from auth.principals import Principal
+from auth.sharing import Shared
 from estiva.reference import RepositoryName
 from storage.metadata import access, policies, registry_settings
 from storage.metadata.database import Database
@@ -66,35 +68,40 @@ class Authority:
         self._keys = keys
         self._version: int | None = None
         self._epoch = 0
+        self._generation = 0
+        self._look_together = Shared(self._look)
+        self._beginning = asyncio.Lock()
         self._verdicts: OrderedDict[Key, Verdict] = OrderedDict()
         self._identity: OrderedDict[Principal, tuple[Document, ...]] = OrderedDict()
         self._repository: OrderedDict[str, Document | None] = OrderedDict()
-        self._registry: dict[str, Document | None] = {}
+        self._registry: OrderedDict[str, Document | None] = OrderedDict()
 
     def repository_arn(self, name: RepositoryName) -> str:
         """See `Access.repository_arn`."""
         return repository_arn(self.region, name.account or self.account, name)
 
     async def epoch(self) -> int:
-        """The epoch of access; whatever was remembered of an earlier one has been forgotten."""
+        """A number that grows with every epoch of access; whatever was remembered of an earlier one is forgotten."""
         version = self._database.version()
-        if version is None or version != self._version:
-            epoch = await self._database.read(access.epoch())
-            if epoch != self._epoch:
-                await self._begin(epoch)
+        if version is None:
+            await self._look_together()
+        elif version != self._version:
+            await self._look()
             self._version = version
-        return self._epoch
+        return self._generation
 
     async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
         """See `Access.decide`."""
-        await self.epoch()
+        if not caller.is_fresh:
+            await self.epoch()
+        generation = self._generation
         key = (caller.principal, action, resource)
         known = self._verdicts.get(key)
         if known is not None:
             return known
         verdict = await self._evaluate(caller, action, resource, context)
         if verdict.lasting:
-            _remember(self._verdicts, key, verdict)
+            self._remember(generation, self._verdicts, key, verdict)
         return verdict
 
     async def allowed_among(self, caller: Caller, action: str, names: Sequence[RepositoryName]) -> list[bool]:
@@ -114,14 +121,34 @@ class Authority:
             allowed.append((await self.decide(caller, action, arn)).allowed if alone else narrowed.allows(arn))
         return allowed
 
+    async def _look(self) -> None:
+        epoch = await self._database.read(access.epoch())
+        if epoch != self._epoch:
+            async with self._beginning:
+                if epoch != self._epoch:
+                    await self._begin(epoch)
+
     async def _begin(self, epoch: int) -> None:
+        await self._keys.load()
+        self.trusted = {**self._given, **(await self._issuers.policies())}
+        # At once: what others are about to remember (`_remember`) is of this generation or of none.
         self._verdicts.clear()
         self._identity.clear()
         self._repository.clear()
         self._registry.clear()
-        await self._keys.load()
-        self.trusted = {**self._given, **(await self._issuers.policies())}
         self._epoch = epoch
+        self._generation += 1
+
+    def _remember(self, generation: int, kept: OrderedDict[K, V], key: K, value: V) -> None:
+        """Keep what was read since that generation began, unless another has begun meanwhile.
+
+        Of all that is kept only the latest stays: whoever asks chooses how many names there are to ask for.
+        """
+        if generation != self._generation:
+            return
+        kept[key] = value
+        if len(kept) > MOST_REMEMBERED:
+            kept.popitem(last=False)
 
     async def _evaluate(self, caller: Caller, action: str, resource: str, context: dict[str, str]) -> Verdict:
         request = self._request(caller, action, resource, context)
@@ -140,8 +167,9 @@ class Authority:
     async def _identity_documents(self, principal: Principal) -> tuple[Document, ...]:
         known = self._identity.get(principal)
         if known is None:
+            generation = self._generation
             known = await self._read_identity_documents(principal)
-            _remember(self._identity, principal, known)
+            self._remember(generation, self._identity, principal, known)
         return known
 
     async def _read_identity_documents(self, principal: Principal) -> tuple[Document, ...]:
@@ -166,18 +194,22 @@ class Authority:
         name = self._repository_of(resource)
         if name is None:
             return None
+        generation = self._generation
         text = await self._database.read(policies.of_repository(name))
         own = parse_repository_policy(text) if text is not None else None
         document = _together(own, await self._registry_document(name.account))
-        _remember(self._repository, resource, document)
+        self._remember(generation, self._repository, resource, document)
         return document
 
     async def _registry_document(self, account: str) -> Document | None:
         """The policy of that account's registry, where it has one: it counts for each of its repositories."""
-        if account not in self._registry:
-            text = await self._database.read(registry_settings.find(account, registry_settings.POLICY))
-            self._registry[account] = parse_registry_policy(text) if text is not None else None
-        return self._registry[account]
+        if account in self._registry:
+            return self._registry[account]
+        generation = self._generation
+        text = await self._database.read(registry_settings.find(account, registry_settings.POLICY))
+        document = parse_registry_policy(text) if text is not None else None
+        self._remember(generation, self._registry, account, document)
+        return document
 
     def _repository_of(self, resource: str) -> RepositoryName | None:
         """The repository of that ARN; None where it is that of something else."""
@@ -193,10 +225,3 @@ def _together(repository: Document | None, registry: Document | None) -> Documen
     if repository is None or registry is None:
         return repository or registry
     return replace(repository, statements=repository.statements + registry.statements)
-
-
-def _remember(kept: OrderedDict[K, V], key: K, value: V) -> None:
-    """Keep it, and of all that is kept only the latest: whoever asks chooses how many names there are to ask for."""
-    kept[key] = value
-    if len(kept) > MOST_REMEMBERED:
-        kept.popitem(last=False)

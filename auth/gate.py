@@ -37,15 +37,17 @@ class Gate:
     async def caller(self, authorization: str | None, context: Mapping[str, tuple[str, ...]]) -> Caller:
         """Who makes a request with this Authorization header. Unauthorized, TokenRefused, TooManyRequests."""
         if authorization is None:
-            return Caller(ANONYMOUS, None, context)
+            await self._authority.epoch()
+            return Caller(ANONYMOUS, None, context, is_fresh=True)
         scheme, _, value = authorization.partition(" ")
         if scheme.lower() == "bearer" and len(value) < LONGEST_HEADER:
             token = await self._token(value.strip())
-            return Caller(token.principal, token, context)
+            return Caller(token.principal, token, context, is_fresh=True)
         if scheme.lower() == "basic" and len(value) < LONGEST_HEADER:
             name, secret = decode_basic(value)
             address = context.get("aws:sourceip", ("",))[0]
-            return Caller(await self._credentials.sign_in(name, secret, address), None, context)
+            principal = await self._credentials.sign_in(name, secret, address)
+            return Caller(principal, None, context, is_fresh=True)
         raise Unauthorized("unsupported Authorization header")
 
     async def _token(self, text: str) -> Token:
@@ -55,7 +57,9 @@ class Gate:
             self._epoch = epoch
         token = self._good.get(text)
         if token is None:
-            token = self._good[text] = await self._verify(text)
+            token = await self._verify(text)
+            if epoch == self._epoch:  # else it was good, and may be no more
+                self._good[text] = token
             if len(self._good) > MOST_REMEMBERED:
                 self._good.popitem(last=False)
         if token.expires < time.time():

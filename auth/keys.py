@@ -1,5 +1,6 @@
 """The keys that sign tokens: made at first start, shared by all processes, replaced with an overlap."""
 
+import asyncio
 import itertools
 import time
 from collections.abc import Sequence
@@ -24,9 +25,14 @@ class SigningKeys:
         self._database = database
         self._seal = seal
         self._tokens = tokens
+        self._loading = asyncio.Lock()
 
     async def load(self) -> None:
         """Use the stored keys; rotate where there is none, or the youngest is old."""
+        async with self._loading:  # of two, the one that read later has the last word
+            await self._load()
+
+    async def _load(self) -> None:
         stored = await self._database.read(signing_keys.page())
         oldest_to_sign = time.time() - ROTATE_EVERY
         if not stored or stored[0].created_at < oldest_to_sign:

@@ -87,7 +87,9 @@ class Signers:
         if found is None:
             known = await self._known(signature.key_id)
             derived = sigv4.signing_key(known.secret, signature.date, signature.region, signature.service)
-            found = self._remembered[place] = (known, derived)
+            found = (known, derived)
+            if epoch == self._remembered_in:  # else it was good, and may be no more
+                self._remembered[place] = found
             if len(self._remembered) > MOST_REMEMBERED:
                 self._remembered.popitem(last=False)
         known, key = found

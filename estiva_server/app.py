@@ -66,10 +66,10 @@ from registry.repositories import Repositories, apply_template
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
 from registry.users import NoUsers
+from storage.metadata.database import Database
+from storage.metadata.opening import open_database
 from storage.metadata.replications import Destination
-from storage.metadata.sqlite import SQLiteDatabase
 
-DATABASE_FILE = "estiva.db"
 KEYS_EVERY = 3600.0
 PULLS_EVERY = 10.0
 REFRESH_TOKENS_EVERY = 3600.0
@@ -80,7 +80,7 @@ class Parts:
     """What one process is made of."""
 
     settings: Settings
-    database: SQLiteDatabase
+    database: Database
     blobs: Blobs
     threads: ThreadPoolExecutor
     upload_threads: ThreadPoolExecutor
@@ -112,7 +112,7 @@ class Parts:
 
 def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     """The parts of one process on a data directory that has been prepared (see `serve.prepare`)."""
-    database = SQLiteDatabase(settings.data / DATABASE_FILE)
+    database = open_database(settings.database, settings.database_connections)
     blobs = build_blobs(settings)
     threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
     security = build_security(settings, database)
@@ -143,7 +143,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
 
 def build_registry(
     settings: Settings,
-    database: SQLiteDatabase,
+    database: Database,
     blobs: Blobs,
     threads: ThreadPoolExecutor,
     security: Security,

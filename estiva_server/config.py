@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_validator, model_validator
@@ -10,10 +10,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from registry.creating import CreateOnPush
 from storage.blobs.s3.location import S3Location
+from storage.metadata.opening import sqlite_file
 
 PREFIX = "ESTIVA_"
+DATABASE_FILE = "estiva.db"
 COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
 """Variables of the commands that speak to a server; the server itself has nothing to do with them."""
+FROM_FILE = "_FILE"
+"""Behind the name of a secret's variable: that of a file which holds the secret."""
 
 
 class ConfigurationError(Exception):
@@ -32,6 +36,11 @@ class Settings(BaseSettings):
     blob_redirect: Literal["redirect", "proxy", "auto"] = Field(
         "auto", description="Whether who pulls a blob is sent to S3 for it, or gets it from here."
     )
+    database_url: SecretStr | None = Field(
+        None,
+        description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; by default in the data directory.",
+    )
+    database_connections: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL per worker, at most.")
     listen: str = Field("127.0.0.1:5000", description="HOST:PORT to listen on; an IPv6 host in brackets.")
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port and the data.")
     log_level: str = Field("info", description="Least severe level of the application log.")
@@ -137,6 +146,13 @@ class Settings(BaseSettings):
             directory_of(value)
         return value
 
+    @field_validator("database_url")
+    @classmethod
+    def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            sqlite_file(value.get_secret_value())
+        return value
+
     @field_validator("log_level")
     @classmethod
     def _check_level(cls, value: str) -> str:
@@ -174,6 +190,13 @@ class Settings(BaseSettings):
         return self.data if self.blobs is None else directory_of(self.blobs)
 
     @property
+    def database(self) -> str:
+        """The URL of the metadata database."""
+        if self.database_url is None:
+            return f"sqlite:///{self.data / DATABASE_FILE}"
+        return self.database_url.get_secret_value()
+
+    @property
     def address(self) -> tuple[str, int]:
         """Host and port of `listen`."""
         return split_listen(self.listen)
@@ -207,15 +230,17 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None, **
     """The settings in force. `flags` that are None were not given. ConfigurationError, also for unknown names."""
     if file is not None and not file.is_file():
         raise ConfigurationError(f"no configuration file {file}")
-    unknown = {name for name in environment or {} if name.startswith(PREFIX)} - _variables() - COMMANDS
+    environment = environment or {}
+    unknown = {name for name in environment if name.startswith(PREFIX)} - _variables() - _file_variables() - COMMANDS
     if unknown:
         raise ConfigurationError(f"unknown setting in the environment: {', '.join(sorted(unknown))}")
 
     class FromFile(Settings):
         model_config = SettingsConfigDict(toml_file=file)
 
+    given = {**_from_files(environment), **{name: value for name, value in flags.items() if value is not None}}
     try:
-        resolved = FromFile(**{name: value for name, value in flags.items() if value is not None})
+        resolved = FromFile(**given)
         # As the class that has a name: settings travel to worker processes.
         return Settings.model_construct(**dict(resolved))
     except ValidationError as error:
@@ -229,3 +254,29 @@ def load(file: Path | None = None, environment: dict[str, str] | None = None, **
 
 def _variables() -> set[str]:
     return {PREFIX + name.upper() for name in Settings.model_fields}
+
+
+def _secrets() -> list[str]:
+    return [name for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)]
+
+
+def _file_variables() -> set[str]:
+    return {f"{PREFIX}{name.upper()}{FROM_FILE}" for name in _secrets()}
+
+
+def _from_files(environment: dict[str, str]) -> dict[str, str]:
+    """The secrets whose variable, with `_FILE` behind its name, names a file. ConfigurationError."""
+    found = {}
+    for name in _secrets():
+        variable = PREFIX + name.upper()
+        path = environment.get(variable + FROM_FILE)
+        if path is None:
+            continue
+        if variable in environment:
+            raise ConfigurationError(f"{variable} and {variable}{FROM_FILE} exclude each other")
+        try:
+            found[name] = Path(path).read_text().strip()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not text"
+            raise ConfigurationError(f"{variable}{FROM_FILE}: cannot read {path}: {reason}") from None
+    return found

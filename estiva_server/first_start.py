@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from auth.identities import NewAccessKey
+from auth.identities import IdentityExists, NewAccessKey
 from auth.passwords import make_secret
 from estiva_server.config import Settings
 from estiva_server.security import Security
@@ -30,7 +30,10 @@ async def first_start(settings: Settings, database: Database, security: Security
     given = settings.admin_password.get_secret_value() if settings.admin_password else None
     password = given or make_secret()
     # In one transaction: an admin who may do nothing would lock everybody out for good.
-    await security.identities.create_user(ITSELF, ADMIN, password, POLICY)
+    try:
+        await security.identities.create_user(ITSELF, ADMIN, password, POLICY)
+    except IdentityExists:  # a replica that starts at the same time was quicker
+        return Welcome(first=False)
     if settings.admin_access_key_id and settings.admin_secret_access_key:
         secret = settings.admin_secret_access_key.get_secret_value()
         await security.identities.create_key(ITSELF, "user", ADMIN, NewAccessKey(settings.admin_access_key_id, secret))

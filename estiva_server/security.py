@@ -26,6 +26,7 @@ from registry.api.access import Admission, Doorkeeper
 from registry.api.cursors import Cursors
 from registry.api.origin import Origin
 from storage.metadata.database import Database
+from storage.metadata.opening import sqlite_file
 
 MASTER_KEY_FILE = "master.key"
 ISSUER = "estiva"
@@ -113,4 +114,8 @@ def master_key(settings: Settings) -> bytes:
         if len(key) != 32:
             raise ValueError("master_key is not 64 hexadecimal digits")
         return key
-    return load_or_create_key(settings.data / MASTER_KEY_FILE)
+    file = settings.data / MASTER_KEY_FILE
+    if sqlite_file(settings.database) is None and not file.exists():
+        # One made here would be this replica's own: the others, or the next container, could unseal nothing.
+        raise ValueError("PostgreSQL needs master_key, the same for all replicas: ESTIVA_MASTER_KEY or _FILE")
+    return load_or_create_key(file)

@@ -16,7 +16,7 @@ from uvicorn.config import STARTUP_FAILURE
 from auth.htpasswd import HtpasswdError
 from auth.sealing import SealBrokenError
 from estiva.errors import BodyTimeout, RegistryError, Unavailable
-from estiva_server.app import DATABASE_FILE, Parts, build, build_certificates, create_app
+from estiva_server.app import Parts, build, build_certificates, create_app
 from estiva_server.at_once import AtOnce
 from estiva_server.blob_stores import BlobsError, prove
 from estiva_server.certificates import CertificateError
@@ -31,6 +31,7 @@ from registry.api.call import API_VERSION
 from registry.api.faults import envelope
 from storage.durable import make_directory
 from storage.metadata.migrations import MigrationError, migrate
+from storage.metadata.opening import open_database, shown
 from storage.metadata.sqlite import SQLiteDatabase
 
 BACKLOG = 2048
@@ -60,21 +61,21 @@ def prepare(settings: Settings) -> Welcome:
     try:
         make_directory(settings.data.absolute())
         prove(settings)
-        migrate(settings.data / DATABASE_FILE)
+        migrate(settings.database)
         return asyncio.run(_let_somebody_in(settings))
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error
     except MigrationError as error:
-        raise StartError(f"cannot use database {settings.data / DATABASE_FILE}: {error}") from error
+        raise StartError(f"cannot use database {shown(settings.database)}: {error}") from error
     except SealBrokenError:
-        raise StartError("the master key is not the one that sealed what this data directory holds") from None
+        raise StartError("the master key is not the one that sealed what the database holds") from None
     except (BlobsError, CertificateError, HtpasswdError, RegistryError, ValueError) as error:
         raise StartError(str(error)) from None
 
 
 async def _let_somebody_in(settings: Settings) -> Welcome:
     build_certificates(settings)  # refused here, once, and not by every worker
-    database = SQLiteDatabase(settings.data / DATABASE_FILE)
+    database = open_database(settings.database)
     try:
         security = build_security(settings, database)
         try:
@@ -164,8 +165,15 @@ def _connection_class(parts: Parts) -> type:
         parts.observation,
         parts.upload_threads,
         error_body=lambda status, reason: ("application/json", envelope(_CODES.get(status, "UNSUPPORTED"), reason)),
-        at_once=AtOnce(parts.registry_api.respond, parts.database.holding_version),
+        at_once=_at_once(parts),
     )
+
+
+def _at_once(parts: Parts) -> AtOnce | None:
+    """Only with facts in SQLite: whoever asks a server has to wait."""
+    if isinstance(parts.database, SQLiteDatabase):
+        return AtOnce(parts.registry_api.respond, parts.database.holding_version)
+    return None
 
 
 @contextlib.contextmanager

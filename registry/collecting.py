@@ -126,7 +126,9 @@ class Collecting:
         return total
 
     async def _sweep_at_most(self, limit: int) -> Collected:
-        judged, trashed = await self._database.write(lambda: collection.sweep(self._retention.grace, limit))
+        judged, trashed = await self._database.write(
+            lambda: collection.sweep(self._retention.grace, limit), serializable=False
+        )
         return Collected(judged=judged, trashed=len(trashed), trashed_bytes=sum(trash.size for trash in trashed))
 
     async def _remove(self) -> Collected:

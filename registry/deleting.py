@@ -104,6 +104,8 @@ class Deleting:
         """
 
         def remove(permitted: Collection[str] | None) -> Work[list[str] | None]:
+            # First, so that nobody pushes to it while this looks.
+            yield from repositories.lock(name)
             if if_empty and (yield from manifests.any_in(name)):
                 raise RepositoryNotEmpty
             yield from require_unused(self._users, name, None)
@@ -112,7 +114,9 @@ class Deleting:
                 yield from audit.record(actor, "DeleteRepository", f"repository/{name}")
             return uploads
 
-        uploads = await with_permission(self._database, permit, partial(tags.page, name), remove)
+        uploads = await with_permission(
+            self._database, permit, partial(tags.page, name), remove, serializable=False
+        )
         if uploads is None:
             raise NameUnknown(detail={"name": name.text})
         await self._uploading.discard(uploads)

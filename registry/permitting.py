@@ -71,6 +71,8 @@ async def with_permission(
     permit: Permit | None,
     page: Callable[[str, int], Work[list[str]]],
     remove: Callable[[Collection[str] | None], Work[T]],
+    *,
+    serializable: bool = True,
 ) -> T:
     """The result of `remove`, done in one transaction with no other tags than those that `permit` was asked about.
 
@@ -82,7 +84,7 @@ async def with_permission(
         if permit is not None and permitted is not None:
             await _ask(database, permit, page, permitted)
         try:
-            return await database.write(lambda: remove(permitted))
+            return await database.write(lambda: remove(permitted), serializable=serializable)
         except TagsMovedError:
             continue
     raise Unavailable("the tags are being moved all the time")

@@ -60,7 +60,7 @@ class Pulling:
         """
         found = await self._database.read(blobs.find(name, digest))
         if found is not None and found.promised_at is not None and found.promised_at < time.time() - self._grace / 2:
-            found = await self._database.write(lambda: blobs.renew(name, digest), durable=False)
+            found = await self._database.write(lambda: blobs.renew(name, digest), durable=False, serializable=False)
         return found
 
     async def blob(self, name: RepositoryName, digest: Digest) -> BlobRecord:

@@ -64,7 +64,7 @@ class Uploading:
         upload_id = str(uuid.uuid4())
         record = UploadRecord(upload_id, name, algorithm, owner)
         # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
-        await self._database.write(lambda: uploads.start(record), durable=False)
+        await self._database.write(lambda: uploads.start(record), durable=False, serializable=False)
         return upload_id
 
     async def offset(self, key: UploadKey) -> int:
@@ -164,7 +164,7 @@ class Uploading:
         """
         for upload_id in upload_ids:
             await self._blocking(self._blob_store.discard_upload, upload_id)
-            await self._database.write(partial(uploads.forget, upload_id), durable=False)
+            await self._database.write(partial(uploads.forget, upload_id), durable=False, serializable=False)
 
     async def purge(self, idle: float) -> int:
         """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many."""
@@ -178,7 +178,7 @@ class Uploading:
 
     async def mount(self, name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> bool:
         """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it."""
-        return await self._database.write(lambda: blobs.mount(name, digest, sources))
+        return await self._database.write(lambda: blobs.mount(name, digest, sources), serializable=False)
 
     async def holders(self, digest: Digest) -> list[RepositoryName]:
         """Repositories that have the blob: who may be told is the caller's to decide."""
@@ -244,7 +244,8 @@ class Uploading:
                 await self.discard([record.id])
             raise
         served = await self._database.write(
-            lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key)
+            lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key),
+            serializable=False,
         )
         if served != stored.key:
             # The content was here already; no fact names these bytes, and none ever will.

@@ -8,7 +8,7 @@ in seconds since the epoch, and needs no value.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
 Row = tuple[Any, ...]
@@ -16,11 +16,17 @@ Rows = Sequence[Row]
 
 
 class Statement(NamedTuple):
-    """One SQL statement and the values of its parameters; with `many`, the statement runs once for each of those."""
+    """One SQL statement and the values of its parameters; with `many`, the statement runs once for each of those.
+
+    With `lock`, the selected rows are locked until the work ends: UPDATE against everybody else who locks, changes,
+    deletes or refers to them, KEY SHARE against those who would delete them. SQLite, which has one writer at a time,
+    needs no such lock.
+    """
 
     sql: str
     parameters: Mapping[str, Any] = {}
     many: Sequence[Mapping[str, Any]] | None = None
+    lock: Literal["UPDATE", "KEY SHARE"] | None = None
 
 
 Work = Generator[Statement, Rows, T]
@@ -37,10 +43,12 @@ class Database(Protocol):
         """The result of work that only selects."""
         ...
 
-    async def write(self, work: Callable[[], Work[T]], *, durable: bool = True) -> T:
+    async def write(self, work: Callable[[], Work[T]], *, durable: bool = True, serializable: bool = True) -> T:
         """The result of work in one transaction, committed when this returns; on any exception nothing is kept.
 
         The commit survives power loss, unless `durable` is false: then it survives the death of the process only.
+        The work comes as if before or after all other work, never in the midst of it. With `serializable` false it
+        need not: then it may only rely on what constraints and its own locks hold (decision 0016).
         Work may be run again from its start when the database asks for it. ConstraintError.
         """
         ...

@@ -61,7 +61,7 @@ LENGTHS = "manifests.digest, CASE WHEN manifests.annotations IS NULL THEN 0 ELSE
 OF_SUBJECT = """
 FROM manifests
 WHERE manifests.repository_id = (SELECT id FROM repositories WHERE name = :name) AND manifests.subject = :subject
-AND manifests.digest > :last AND (:artifact_type IS NULL OR manifests.artifact_type = :artifact_type)
+AND manifests.digest > :last AND (CAST(:artifact_type AS TEXT) IS NULL OR manifests.artifact_type = :artifact_type)
 ORDER BY manifests.digest LIMIT :limit
 """
 OF_TAG = """
@@ -73,7 +73,7 @@ JOIN manifests ON manifests.repository_id = manifest_children.repository_id
 AND manifests.digest = manifest_children.child_digest
 WHERE tags.repository_id = (SELECT id FROM repositories WHERE name = :name) AND tags.name = :tag
 AND list.media_type = :media_type AND manifest_children.child_digest > :last
-AND (:artifact_type IS NULL OR manifests.artifact_type = :artifact_type)
+AND (CAST(:artifact_type AS TEXT) IS NULL OR manifests.artifact_type = :artifact_type)
 ORDER BY manifest_children.child_digest LIMIT :limit
 """
 REFERRERS, REFERRER_LENGTHS = f"SELECT {SHOWN} {OF_SUBJECT}", f"SELECT {LENGTHS} {OF_SUBJECT}"

@@ -51,6 +51,8 @@ class AccessKeyRecord:
 
 def find(name: str) -> Work[PrincipalRecord | None]:
     """The principal of that name."""
+    if "\0" in name:  # what no text in PostgreSQL can hold, it does not look for either
+        return None
     rows = yield Statement(BY_NAME, {"name": name})
     return _principal(rows[0]) if rows else None
 

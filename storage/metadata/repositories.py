@@ -6,7 +6,7 @@ from estiva.reference import RepositoryName
 from storage.metadata import access, accounts, collection, tags
 from storage.metadata.database import Statement, Work
 
-ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING"
+ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING RETURNING id"
 FIND = "SELECT id FROM repositories WHERE name = :name"
 PAGE = "SELECT name FROM repositories WHERE name > :last AND name < :end ORDER BY name LIMIT :limit"
 BEFORE_TAGS = (
@@ -35,14 +35,15 @@ def find(name: RepositoryName) -> Work[int | None]:
 
 
 def ensure(name: RepositoryName) -> Work[int]:
-    """The repository's id; it is created where there was none."""
-    found = yield from find(name)
-    if found is not None:
-        return found
-    yield Statement(ENSURE, {"name": name.key})
-    rows = yield Statement(FIND, {"name": name.key})
-    identifier: int = rows[0][0]
-    return identifier
+    """The repository's id; it is created where there was none, and can't be deleted before this work ends."""
+    values = {"name": name.key}
+    while True:
+        rows = yield Statement(FIND, values, lock="KEY SHARE")
+        rows = rows or (yield Statement(ENSURE, values))
+        # Neither: somebody else was entering it just then, and by now has.
+        if rows:
+            identifier: int = rows[0][0]
+            return identifier
 
 
 def page(last: str, limit: int, account: str = "") -> Work[list[str]]:
@@ -51,13 +52,22 @@ def page(last: str, limit: int, account: str = "") -> Work[list[str]]:
     return [RepositoryName.of_key(name).text for (name,) in rows]
 
 
+def lock(name: RepositoryName) -> Work[int | None]:
+    """The repository's id; until this work ends nobody enters anything there. None where there is none.
+
+    Who pushes has locked the repository too (`ensure`): this waits for them, and sees from here on what they entered.
+    """
+    rows = yield Statement(FIND, {"name": name.key}, lock="UPDATE")
+    return rows[0][0] if rows else None
+
+
 def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Work[list[str] | None]:
     """Remove the repository and everything in it: the ids of its unfinished uploads, None where there is none.
 
     TagsMovedError where one of its tags is not among the permitted ones (None: whatever there is).
     The blobs' bytes stay: which of them nobody needs any more is a question for garbage collection.
     """
-    repository = yield from find(name)
+    repository = yield from lock(name)
     if repository is None:
         return None
     uploads = yield Statement("SELECT id FROM uploads WHERE repository_id = :repository", {"repository": repository})

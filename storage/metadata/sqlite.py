@@ -74,8 +74,8 @@ class SQLiteDatabase:
         except sqlite3.Error as error:
             raise _translate(error) from error
 
-    async def write(self, work: Callable[[], Work[T]], *, durable: bool = True) -> T:
-        """See `Database.write`."""
+    async def write(self, work: Callable[[], Work[T]], *, durable: bool = True, serializable: bool = True) -> T:
+        """See `Database.write`. One writer at a time: all work is serializable."""
         if self._closing:
             raise Unavailable("the metadata database is closing")
         loop = asyncio.get_running_loop()
@@ -202,7 +202,7 @@ def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
 
 
 def _execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
-    sql, parameters, many = statement
+    sql, parameters, many, _ = statement
     if many is not None:
         connection.executemany(sql, [_with_clock(sql, values) for values in many])
         return ()

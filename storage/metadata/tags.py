@@ -51,7 +51,7 @@ class TagsMovedError(Exception):
 
 def move(repository: int, tags: Sequence[Tag], digest: str) -> Work[None]:
     """Point these tags at a manifest that the repository has."""
-    values = [{"repository": repository, "tag": tag.text, "digest": digest} for tag in tags]
+    values = [{"repository": repository, "tag": tag.text, "digest": digest} for tag in sorted(set(tags), key=str)]
     yield Statement(MOVE, many=values)
 
 

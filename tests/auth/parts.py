@@ -24,7 +24,8 @@ from auth.tokens import Tokens
 from estiva.reference import RepositoryName
 from storage.metadata import audit
 from storage.metadata.audit import Actor, AuditRecord
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import Database
+from storage.metadata.opening import open_database
 
 ACCOUNT, REGION = "000000000000", "us-east-1"
 MASTER_KEY = bytes(range(32))
@@ -39,8 +40,8 @@ READ_ONLY = "AmazonEC2ContainerRegistryReadOnly"
 class Parts:
     """One process's."""
 
-    database_file: Path
-    database: SQLiteDatabase
+    database_url: str
+    database: Database
     tokens: Tokens
     keys: SigningKeys
     authority: Authority
@@ -74,10 +75,10 @@ class Parts:
 
 @asynccontextmanager
 async def process_on(
-    file: Path, htpasswd: Path | None = None, master_key: bytes = MASTER_KEY, life: float = 300
+    url: str, htpasswd: Path | None = None, master_key: bytes = MASTER_KEY, life: float = 300
 ) -> AsyncIterator[Parts]:
-    """The parts on the database in `file`, as a process of their own would have them."""
-    database, threads, seal = SQLiteDatabase(file), Threads(), Seal(master_key)
+    """The parts on the database at `url`, as a process of their own would have them."""
+    database, threads, seal = open_database(url), Threads(), Seal(master_key)
     tokens = Tokens("estiva", "estiva", life)
     keys = SigningKeys(database, seal, tokens)
     issuers = TrustedIssuers(database, threads, private=True)
@@ -89,7 +90,7 @@ async def process_on(
     try:
         await keys.load()
         yield Parts(
-            file,
+            url,
             database,
             tokens,
             keys,

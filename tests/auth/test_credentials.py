@@ -110,7 +110,7 @@ async def test_a_robot_comes_in_with_its_secret_until_it_expires(parts: Parts) -
     def expire() -> Work[None]:
         yield Statement("UPDATE principals SET expires_at = 1 WHERE id = :id", {"id": record.id})
 
-    async with process_on(parts.database_file) as fresh:
+    async with process_on(parts.database_url) as fresh:
         await parts.database.write(expire)
         await refused(fresh, "ci", secret)
 
@@ -327,11 +327,11 @@ async def spent(parts: Parts, name: str, tries: int = 5) -> tuple[float, list[st
 
 
 @pytest.mark.parametrize("bcrypt_of", ["nobody", "a htpasswd file", "an imported user"])
-async def test_a_refusal_takes_as_long_whoever_it_is(database_file: Path, tmp_path: Path, bcrypt_of: str) -> None:
+async def test_a_refusal_takes_as_long_whoever_it_is(database_url: str, tmp_path: Path, bcrypt_of: str) -> None:
     htpasswd = tmp_path / "htpasswd"
     htpasswd.write_bytes(b"fred:" + bcrypt.hashpw(b"x", bcrypt.gensalt(8)))
     with_bcrypt, with_htpasswd = bcrypt_of != "nobody", bcrypt_of == "a htpasswd file"
-    async with process_on(database_file, htpasswd=htpasswd if with_htpasswd else None) as parts:
+    async with process_on(database_url, htpasswd=htpasswd if with_htpasswd else None) as parts:
         if bcrypt_of == "an imported user":
             await parts.identities.import_user(OPERATOR, "fred", bcrypt.hashpw(b"x", bcrypt.gensalt(8)).decode())
         await parts.identities.create_user(OPERATOR, "alice", PASSWORD)

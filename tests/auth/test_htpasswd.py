@@ -80,8 +80,8 @@ def test_a_change_that_leaves_size_and_times_as_they_were_is_seen_in_a_young_fil
     assert users.hash_of("alice") == first
 
 
-async def test_a_right_password_is_checked_once_while_its_entry_stays_as_it_is(file: Path, database_file: Path) -> None:
-    async with process_on(database_file, htpasswd=file) as parts:
+async def test_a_right_password_is_checked_once_while_its_entry_stays_as_it_is(file: Path, database_url: str) -> None:
+    async with process_on(database_url, htpasswd=file) as parts:
         checked = counting(parts.credentials)
         for _ in range(5):
             await parts.sign_in("alice")
@@ -99,8 +99,8 @@ async def test_a_right_password_is_checked_once_while_its_entry_stays_as_it_is(f
         assert checked() == 4
 
 
-async def test_its_users_come_in_with_the_policies_of_the_file(file: Path, database_file: Path) -> None:
-    async with process_on(database_file, htpasswd=file) as parts:
+async def test_its_users_come_in_with_the_policies_of_the_file(file: Path, database_url: str) -> None:
+    async with process_on(database_url, htpasswd=file) as parts:
         alice = await parts.sign_in("alice")
         assert alice == Principal(Kind.USER, "alice", None, "htpasswd")
         assert await parts.may(alice, "ecr:BatchGetImage", "a")
@@ -110,8 +110,8 @@ async def test_its_users_come_in_with_the_policies_of_the_file(file: Path, datab
                 await parts.sign_in(name, secret)
 
 
-async def test_a_user_taken_out_of_the_file_is_out_at_once(file: Path, database_file: Path) -> None:
-    async with process_on(database_file, htpasswd=file) as parts:
+async def test_a_user_taken_out_of_the_file_is_out_at_once(file: Path, database_url: str) -> None:
+    async with process_on(database_url, htpasswd=file) as parts:
         await parts.sign_in("alice")
         await parts.sign_in("alice")
         replace(file, entry("carol"))
@@ -120,8 +120,8 @@ async def test_a_user_taken_out_of_the_file_is_out_at_once(file: Path, database_
         await parts.sign_in("carol")
 
 
-async def test_a_stored_user_of_the_same_name_comes_first_also_when_shut_out(file: Path, database_file: Path) -> None:
-    async with process_on(database_file, htpasswd=file) as parts:
+async def test_a_stored_user_of_the_same_name_comes_first_also_when_shut_out(file: Path, database_url: str) -> None:
+    async with process_on(database_url, htpasswd=file) as parts:
         await parts.identities.create_user(OPERATOR, "alice", "stored password")
         assert (await parts.sign_in("alice", "stored password")).trust is None
         with pytest.raises(Unauthorized):

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import bcrypt
 import pytest
@@ -171,7 +172,7 @@ async def test_a_password_has_a_least_and_a_greatest_length(peopled: Parts, pass
         await peopled.identities.set_password(OPERATOR, "alice", password)
 
 
-async def test_secrets_are_stored_as_hashes_or_sealed(peopled: Parts) -> None:
+async def test_secrets_are_stored_as_hashes_or_sealed(peopled: Parts, tmp_path: Path) -> None:
     _, secret = await peopled.identities.create_robot(OPERATOR, "cd", None)
     alice = await peopled.identities.find("user", "alice")
     robot = await peopled.identities.find("robot", "cd")
@@ -181,7 +182,7 @@ async def test_secrets_are_stored_as_hashes_or_sealed(peopled: Parts) -> None:
     assert verify(robot.secret_hash, secret)
     (key,) = await peopled.identities.keys("user", "alice")
     assert SECRET.encode() not in key.sealed_secret
-    for name in peopled.database_file.parent.glob("estiva.db*"):
+    for name in tmp_path.glob("estiva.db*"):
         stored = name.read_bytes()
         assert PASSWORD.encode() not in stored
         assert secret.encode() not in stored

@@ -1,5 +1,4 @@
 import time
-from pathlib import Path
 
 import pytest
 
@@ -91,12 +90,12 @@ async def test_the_overlap_is_longer_than_any_token_lives(parts: Parts) -> None:
 
 
 async def test_private_keys_are_stored_sealed_and_only_the_master_key_opens_them(
-    parts: Parts, database_file: Path
+    parts: Parts, database_url: str
 ) -> None:
     (record,) = await parts.database.read(signing_keys.page())
     assert b"PRIVATE" not in record.sealed_private_key
     with pytest.raises(SealBrokenError):
-        async with process_on(database_file, master_key=bytes(32)):
+        async with process_on(database_url, master_key=bytes(32)):
             pass
 
 

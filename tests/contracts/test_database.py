@@ -7,15 +7,16 @@ import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from typing import Protocol
 
+import asyncpg
 import pytest
 
 from estiva.errors import RegistryError, Unavailable
 from estiva.reference import RepositoryName
 from storage.metadata import repositories
 from storage.metadata.database import ConstraintError, Database, Statement, Work
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.opening import open_database
 from tests.fixtures.facts import NAME, count, select
 
 Open = Callable[[], Database]
@@ -23,13 +24,12 @@ Open = Callable[[], Database]
 INSERT = "INSERT INTO repositories (name, created_at) VALUES (:name, :now)"
 COMMIT_ELSEWHERE = """
 import asyncio, sys
-from pathlib import Path
 from estiva.reference import RepositoryName
 from storage.metadata import repositories
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.opening import open_database
 
 async def commit():
-    database = SQLiteDatabase(Path(sys.argv[1]))
+    database = open_database(sys.argv[1])
     await database.write(lambda: repositories.ensure(RepositoryName("elsewhere")))
     await database.close()
 
@@ -41,13 +41,13 @@ class Refused(Exception):
     """What a piece of work in these tests ends with."""
 
 
-@pytest.fixture(params=["sqlite"])
-async def opened(request: pytest.FixtureRequest, database_file: Path) -> AsyncIterator[Open]:
+@pytest.fixture
+async def opened(database_url: str) -> AsyncIterator[Open]:
     """Opens the one database anew, as another process would; all are closed in the end."""
     async with contextlib.AsyncExitStack() as ends:
 
         def once_more() -> Database:
-            database = SQLiteDatabase(database_file)
+            database = open_database(database_url)
             ends.push_async_callback(database.close)
             return database
 
@@ -60,11 +60,11 @@ def database(opened: Open) -> Database:
 
 
 @pytest.fixture
-def commit_elsewhere(database_file: Path) -> Callable[[], None]:
+def commit_elsewhere(database_url: str) -> Callable[[], None]:
     """Commits something from another process."""
 
     def commit() -> None:
-        subprocess.run([sys.executable, "-c", COMMIT_ELSEWHERE, str(database_file)], check=True, timeout=60)
+        subprocess.run([sys.executable, "-c", COMMIT_ELSEWHERE, database_url], check=True, timeout=60)
 
     return commit
 
@@ -81,8 +81,16 @@ def names() -> Work[list[str]]:
     return repositories.page("", 10_000)
 
 
-class Hold:
-    """Work that does not end before it is told to: what is written meanwhile has to wait."""
+class Hold(Protocol):
+    """Work that does not end before it is told to; it enters a repository named `held`."""
+
+    def work(self) -> Work[None]: ...
+    async def begun(self) -> None: ...
+    async def let_go(self) -> None: ...
+
+
+class HeldThread:
+    """Holds the thread that does the work."""
 
     def __init__(self) -> None:
         self._begun = threading.Event()
@@ -96,8 +104,38 @@ class Hold:
     async def begun(self) -> None:
         assert await asyncio.to_thread(self._begun.wait, 20)
 
-    def let_go(self) -> None:
+    async def let_go(self) -> None:
         self._let_go.set()
+
+
+class HeldLock:
+    """Holds a lock in the server that the work asks for."""
+
+    def __init__(self, other: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._other = other
+
+    def work(self) -> Work[None]:
+        yield Statement(INSERT, {"name": "held"})
+        yield Statement("SELECT pg_advisory_xact_lock(1)")
+
+    async def begun(self) -> None:
+        async with asyncio.timeout(20):
+            while not await self._other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):
+                await asyncio.sleep(0.01)
+
+    async def let_go(self) -> None:
+        await self._other.execute("SELECT pg_advisory_unlock(1)")
+
+
+@pytest.fixture
+async def hold(database_url: str) -> AsyncIterator[Hold]:
+    if database_url.startswith("sqlite"):
+        yield HeldThread()
+        return
+    other = await asyncpg.connect(database_url)
+    await other.execute("SELECT pg_advisory_lock(1)")
+    yield HeldLock(other)
+    await other.close()
 
 
 async def test_work_gets_the_rows_it_asked_for_and_its_result_comes_back(database: Database) -> None:
@@ -174,20 +212,19 @@ async def test_a_second_row_where_one_is_allowed_is_refused_and_nothing_is_kept(
     assert await database.read(names()) == ["a"]
 
 
-async def test_nobody_sees_work_before_all_of_it_is_committed(opened: Open) -> None:
-    writing, reading, hold = opened(), opened(), Hold()
+async def test_nobody_sees_work_before_all_of_it_is_committed(opened: Open, hold: Hold) -> None:
+    writing, reading = opened(), opened()
     held = asyncio.create_task(writing.write(hold.work))
     await hold.begun()
     assert await writing.read(names()) == []
     assert await reading.read(names()) == []
-    hold.let_go()
+    await hold.let_go()
     await held
     assert await writing.read(names()) == ["held"]
     assert await reading.read(names()) == ["held"]
 
 
-async def test_work_that_is_refused_does_not_touch_the_work_committed_with_it(database: Database) -> None:
-    hold = Hold()
+async def test_work_that_is_refused_does_not_touch_the_work_committed_with_it(database: Database, hold: Hold) -> None:
 
     def refused() -> Work[None]:
         yield from insert("never")
@@ -202,7 +239,7 @@ async def test_work_that_is_refused_does_not_touch_the_work_committed_with_it(da
         asyncio.create_task(database.write(lambda: insert("c"))),
     ]
     await asyncio.sleep(0)
-    hold.let_go()
+    await hold.let_go()
     first, second, third, fourth = await asyncio.gather(*together, return_exceptions=True)
     await held
     assert (first, fourth) == (1, 1)
@@ -211,16 +248,11 @@ async def test_work_that_is_refused_does_not_touch_the_work_committed_with_it(da
     assert await database.read(names()) == ["a", "c", "held"]
 
 
-async def test_work_sees_what_the_work_before_it_wrote(database: Database) -> None:
-    hold = Hold()
-    held = asyncio.create_task(database.write(hold.work))
-    await hold.begun()
-    following = asyncio.create_task(database.write(lambda: insert("later")))
-    seeing = asyncio.create_task(database.write(names))
-    await asyncio.sleep(0)
-    hold.let_go()
-    await asyncio.gather(held, following)
-    assert await seeing == ["held", "later"]
+async def test_work_sees_what_the_work_before_it_wrote(opened: Open) -> None:
+    database, other = opened(), opened()
+    await database.write(lambda: insert("before"))
+    assert await database.write(names) == ["before"]
+    assert await other.write(names) == ["before"]
 
 
 async def test_many_who_write_at_once_all_get_their_turn(opened: Open) -> None:
@@ -237,8 +269,7 @@ async def test_many_who_write_at_once_all_get_their_turn(opened: Open) -> None:
     assert await count(databases[0], "repositories") == 20
 
 
-async def test_work_whose_client_has_left_is_done_all_the_same(database: Database) -> None:
-    hold = Hold()
+async def test_work_whose_client_has_left_is_done_all_the_same(database: Database, hold: Hold) -> None:
     held = asyncio.create_task(database.write(hold.work))
     await hold.begun()
     leaving = asyncio.create_task(database.write(lambda: insert("left")))
@@ -246,10 +277,11 @@ async def test_work_whose_client_has_left_is_done_all_the_same(database: Databas
     leaving.cancel()
     with pytest.raises(asyncio.CancelledError):
         await leaving
-    hold.let_go()
+    await hold.let_go()
     await held
-    await database.write(lambda: insert("after"))
-    assert await database.read(names()) == ["after", "held", "left"]
+    async with asyncio.timeout(10):
+        while await database.read(names()) != ["held", "left"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_the_version_changes_with_every_commit_from_wherever(
@@ -291,8 +323,8 @@ async def test_facts_read_after_the_version_are_at_least_that_new(opened: Open) 
         assert len(await database.read(names())) == number + 1
 
 
-async def test_closing_finishes_what_was_accepted(opened: Open, database_file: Path) -> None:
-    database, hold = opened(), Hold()
+async def test_closing_finishes_what_was_accepted(opened: Open, hold: Hold) -> None:
+    database = opened()
     held = asyncio.create_task(database.write(hold.work))
     await hold.begun()
     accepted = [
@@ -302,7 +334,7 @@ async def test_closing_finishes_what_was_accepted(opened: Open, database_file: P
     await asyncio.sleep(0)
     closing = asyncio.create_task(database.close())
     await asyncio.sleep(0)
-    hold.let_go()
+    await hold.let_go()
     assert await asyncio.gather(*accepted) == [1] * 250
     await asyncio.gather(held, closing)
     assert await count(opened(), "repositories") == 251

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from estiva_server.app import DATABASE_FILE, Parts, build, create_app
-from estiva_server.config import load
+from estiva_server.app import Parts, build, create_app
+from estiva_server.config import DATABASE_FILE, load
 from storage.metadata.database import Statement, Work
 
 
@@ -144,7 +144,7 @@ async def test_an_id_that_is_none_is_not_taken_over(http: httpx.AsyncClient, giv
 async def test_an_unexpected_error_is_500_without_a_word_of_what_it_was(
     parts: Parts, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, method: str, path: str
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("the secret of /root/estiva")
 
     for attribute in ("read", "write"):

@@ -11,6 +11,8 @@ EVERY = {
     "blobs": "s3://bucket/pre/fix?region=eu-west-1",
     "blob_redirect": "proxy",
     "data": "/var/lib/estiva",
+    "database_url": "postgresql://estiva@db/estiva",
+    "database_connections": 20,
     "listen": "[::1]:5001",
     "workers": 4,
     "log_level": "debug",

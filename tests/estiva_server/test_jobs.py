@@ -6,7 +6,7 @@ import pytest
 from estiva_server import jobs
 from estiva_server.jobs import UploadPurge, repeat
 from registry import Registry
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import Database
 from tests.fixtures.facts import NAME, count
 
 
@@ -41,7 +41,7 @@ async def test_no_job_runs_before_its_time() -> None:
 
 
 async def test_the_purge_forgets_idle_uploads_and_says_how_many(
-    registry: Registry, database: SQLiteDatabase, caplog: pytest.LogCaptureFixture
+    registry: Registry, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, jobs.logger.name)
     await registry.uploading.start(NAME)

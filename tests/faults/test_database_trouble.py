@@ -35,7 +35,7 @@ class Failing:
 
 @pytest.fixture
 def database(tmp_path: Path) -> SQLiteDatabase:
-    migrate(tmp_path / "estiva.db")
+    migrate(f"sqlite:///{tmp_path / 'estiva.db'}")
     return SQLiteDatabase(tmp_path / "estiva.db")
 
 

@@ -6,8 +6,7 @@ from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import RepositoryName, Tag
 from registry import Registry
 from registry.pushing import READ_INLINE
-from storage.metadata.database import ConstraintError
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import ConstraintError, Database
 from tests.fixtures.documents import image, index
 from tests.fixtures.facts import NAME, count
 from tests.fixtures.registry import push_blob
@@ -47,15 +46,13 @@ async def test_a_digest_in_the_path_must_be_the_payloads(registry: Registry, alg
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"x" * (READ_INLINE + 1)])
-async def test_what_is_no_manifest_leaves_no_trace(
-    registry: Registry, database: SQLiteDatabase, payload: bytes
-) -> None:
+async def test_what_is_no_manifest_leaves_no_trace(registry: Registry, database: Database, payload: bytes) -> None:
     with pytest.raises(ManifestInvalid):
         await registry.pushing.manifest(NAME, LATEST, [], OCI_MANIFEST, payload)
     assert await count(database, "repositories") == 0
 
 
-async def test_a_manifest_without_its_blobs_leaves_no_trace(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_a_manifest_without_its_blobs_leaves_no_trace(registry: Registry, database: Database) -> None:
     with pytest.raises(ManifestBlobUnknown):
         await registry.pushing.manifest(NAME, LATEST, [], OCI_MANIFEST, image())
     with pytest.raises(ManifestBlobUnknown):
@@ -64,7 +61,7 @@ async def test_a_manifest_without_its_blobs_leaves_no_trace(registry: Registry, 
 
 
 async def test_what_is_deleted_between_the_look_and_the_entry_is_unknown(
-    registry: Registry, database: SQLiteDatabase, monkeypatch: pytest.MonkeyPatch
+    registry: Registry, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def refuse(work: object, *, durable: bool = True) -> None:
         raise ConstraintError("FOREIGN KEY constraint failed")

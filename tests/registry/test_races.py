@@ -13,7 +13,7 @@ from registry import Registry
 from registry.uploading import UploadKey
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.memory import MemoryBlobStore
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import Database
 from tests.fixtures.documents import image, index
 from tests.fixtures.facts import NAME, OTHER, count
 from tests.fixtures.registry import body, push_blob, push_manifest
@@ -40,7 +40,7 @@ async def statuses(attempts: Iterable[Awaitable[object]]) -> list[int]:
     return [outcome.status if isinstance(outcome, RegistryError) else 0 for outcome in outcomes]
 
 
-async def test_fifty_who_move_one_tag(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_fifty_who_move_one_tag(registry: Registry, database: Database) -> None:
     await push_blob(registry, b"{}")
     payloads = [image(annotations={"n": str(number)}) for number in range(MANY)]
     pushes = (
@@ -52,7 +52,7 @@ async def test_fifty_who_move_one_tag(registry: Registry, database: SQLiteDataba
     assert await count(database, "manifests") == MANY
 
 
-async def test_fifty_who_upload_one_blob(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_fifty_who_upload_one_blob(registry: Registry, database: Database) -> None:
     names = [NAME if number % 2 else OTHER for number in range(MANY)]
     assert set(await statuses(push_blob(registry, CONTENT, name) for name in names)) == {0}
     assert await count(database, "blobs") == 1
@@ -74,7 +74,7 @@ async def test_fifty_who_append_to_one_upload(registry: Registry) -> None:
     assert (await registry.pulling.blob(NAME, DIGEST)).size == len(CONTENT)
 
 
-async def test_fifty_who_end_one_upload(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_fifty_who_end_one_upload(registry: Registry, database: Database) -> None:
     upload_id = await registry.uploading.start(NAME)
     await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
     ended = await statuses(registry.uploading.finish(UploadKey(NAME, upload_id), DIGEST, body()) for _ in range(MANY))
@@ -84,7 +84,7 @@ async def test_fifty_who_end_one_upload(registry: Registry, database: SQLiteData
     assert await count(database, "uploads") == 0
 
 
-async def test_uploads_that_end_and_are_cancelled_at_once(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_uploads_that_end_and_are_cancelled_at_once(registry: Registry, database: Database) -> None:
     uploads = [await registry.uploading.start(NAME) for _ in range(MANY)]
     attempts: list[Awaitable[object]] = []
     for upload_id in uploads:
@@ -97,7 +97,7 @@ async def test_uploads_that_end_and_are_cancelled_at_once(registry: Registry, da
             assert file.read() == CONTENT
 
 
-async def test_a_blob_is_mounted_deleted_and_needed_at_once(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_a_blob_is_mounted_deleted_and_needed_at_once(registry: Registry, database: Database) -> None:
     await push_blob(registry, b"{}", OTHER)
     digest = Digest.of(b"{}")
     attempts: list[Awaitable[object]] = []
@@ -111,7 +111,7 @@ async def test_a_blob_is_mounted_deleted_and_needed_at_once(registry: Registry, 
         assert (await registry.pulling.blob(NAME, digest)).size == 2
 
 
-async def test_an_index_and_its_children_come_and_go_at_once(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_an_index_and_its_children_come_and_go_at_once(registry: Registry, database: Database) -> None:
     await push_blob(registry, b"{}")
     child, parent = image(), index(image())
     attempts: list[Awaitable[object]] = []
@@ -124,7 +124,7 @@ async def test_an_index_and_its_children_come_and_go_at_once(registry: Registry,
     assert await count(database, "manifest_children") <= await count(database, "manifests")
 
 
-async def test_a_repository_is_deleted_while_fifty_push_to_it(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_a_repository_is_deleted_while_fifty_push_to_it(registry: Registry, database: Database) -> None:
     async def push(number: int) -> None:
         await push_blob(registry, b"{}")
         await push_manifest(registry, image(annotations={"n": str(number)}), f"t{number}")

@@ -10,7 +10,7 @@ from estiva.reference import RepositoryName
 from registry import Registry
 from registry.uploading import UploadKey
 from storage.blobs.memory import MemoryBlobStore
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import Database
 from tests.fixtures.facts import NAME, OTHER, count, select
 from tests.fixtures.registry import body, push_blob
 
@@ -116,7 +116,7 @@ async def test_an_end_that_was_never_heard_of_can_be_asked_for_again(registry: R
 
 
 async def test_content_that_is_known_is_kept_once(
-    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+    registry: Registry, blob_store: MemoryBlobStore, database: Database
 ) -> None:
     for name in (NAME, NAME, OTHER):
         await push_blob(registry, CONTENT, name)
@@ -125,7 +125,7 @@ async def test_content_that_is_known_is_kept_once(
 
 
 async def test_cancelling_forgets_the_upload_and_its_bytes(
-    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+    registry: Registry, blob_store: MemoryBlobStore, database: Database
 ) -> None:
     upload_id = await registry.uploading.start(NAME)
     await registry.uploading.append(UploadKey(NAME, upload_id), body(CONTENT))
@@ -208,7 +208,7 @@ async def test_mounting_what_the_source_does_not_have_makes_nothing(registry: Re
 
 
 async def test_uploads_that_nobody_touches_are_purged_and_others_stay(
-    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+    registry: Registry, blob_store: MemoryBlobStore, database: Database
 ) -> None:
     idle = [await registry.uploading.start(NAME) for _ in range(2)]
     await registry.uploading.append(UploadKey(NAME, idle[0]), body(b"x"))

@@ -1,37 +1,44 @@
 """Brings a database to the schema that this version of the code expects (Alembic)."""
 
+import asyncio
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import NullPool
+
+from storage.metadata.opening import sqlite_file
 
 HEAD = "0007"
+LOCK = 0x657374697661
+"""The advisory lock of whoever migrates: replicas that start together take turns, and the first does the work."""
+LOCK_TIMEOUT = "120s"
 
 
 class MigrationError(Exception):
     """The database can't be brought to this version's schema; the text is one line that says why."""
 
 
-def migrate(path: Path) -> None:
-    """Upgrade the SQLite database at `path`, creating it where there is none. One process at a time does this.
+def migrate(url: str) -> None:
+    """Upgrade the database at `url`, creating a SQLite file where there is none.
 
+    One process at a time does this with a SQLite file; with PostgreSQL they take turns by themselves.
     MigrationError, which leaves the database as it was.
     """
-    engine = create_engine(URL.create("sqlite", database=str(path)))
+    file = sqlite_file(url)
     try:
-        with engine.connect() as connection:
-            upgrade(connection)
-            connection.commit()
+        if file is not None:
+            _migrate_file(file)
+        else:
+            asyncio.run(_migrate_server(url))
     except DBAPIError as error:
         raise MigrationError(str(error.orig)) from error
     except CommandError as error:  # a revision that this version has never heard of
         raise MigrationError(f"its schema is of another version: {error}") from error
-    finally:
-        engine.dispose()
 
 
 def upgrade(connection: Connection) -> None:
@@ -40,3 +47,32 @@ def upgrade(connection: Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _migrate_file(file: Path) -> None:
+    engine = create_engine(URL.create("sqlite", database=str(file)))
+    try:
+        with engine.connect() as connection:
+            upgrade(connection)
+            connection.commit()
+    finally:
+        engine.dispose()
+
+
+async def _migrate_server(url: str) -> None:
+    import asyncpg
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
+        settings = {"application_name": "estiva-migrate", "lock_timeout": LOCK_TIMEOUT, "synchronous_commit": "on"}
+        return await asyncpg.connect(url, timeout=10, server_settings=settings)
+
+    try:
+        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
+        async with engine.connect() as connection:
+            # Held until the transaction ends, which all the migrations share.
+            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
+            await connection.run_sync(upgrade)
+            await connection.commit()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        raise MigrationError(str(error) or "the server does not answer") from error

@@ -10,7 +10,7 @@ from estiva.reference import RepositoryName
 from registry import Registry
 from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import ROUTES, RegistryAPI
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import Database
 from tests.fixtures.documents import named
 from tests.fixtures.facts import NAME, count, enter_blob
 from tests.registry.api.calls import asked, open_admission
@@ -53,7 +53,7 @@ class Asked(OpenAccess):
 
 @pytest.mark.parametrize(("label", "method"), RIGHTS)
 async def test_an_endpoint_asks_for_its_right_and_is_denied(
-    registry: Registry, database: SQLiteDatabase, label: str, method: str
+    registry: Registry, database: Database, label: str, method: str
 ) -> None:
     target, rights = RIGHTS[label, method]
     access = Asked()
@@ -83,7 +83,7 @@ async def test_half_of_two_rights_is_not_enough(registry: Registry, lacking: int
 
 @pytest.mark.parametrize(("label", "method"), [("manifest", "PUT"), ("uploads", "POST")])
 async def test_the_first_push_to_a_name_needs_the_right_to_create_it(
-    registry: Registry, database: SQLiteDatabase, label: str, method: str
+    registry: Registry, database: Database, label: str, method: str
 ) -> None:
     target, rights = RIGHTS[label, method]
     admission = open_admission(Asked(*rights))
@@ -112,7 +112,7 @@ def test_head_asks_for_what_get_asks_for_unless_those_who_push_ask_as_well() -> 
         assert route.label in HEADS or route.methods.get("HEAD") == route.methods.get("GET")
 
 
-async def test_whoever_pushes_may_ask_whether_a_blob_is_there(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_whoever_pushes_may_ask_whether_a_blob_is_there(registry: Registry, database: Database) -> None:
     await enter_blob(database, b"{}")
     admission = open_admission(Asked("BatchCheckLayerAvailability"))
     target = f"/v2/library/hello/blobs/{DIGEST}"
@@ -122,7 +122,7 @@ async def test_whoever_pushes_may_ask_whether_a_blob_is_there(registry: Registry
 
 @pytest.mark.parametrize("query", ["&from=library/secret", ""])
 async def test_a_blob_is_mounted_only_from_where_it_may_be_read(
-    registry: Registry, database: SQLiteDatabase, query: str
+    registry: Registry, database: Database, query: str
 ) -> None:
     secret = RepositoryName("library/secret")
     await enter_blob(database, b"{}", secret)
@@ -136,7 +136,7 @@ async def test_a_blob_is_mounted_only_from_where_it_may_be_read(
     assert status == 201
 
 
-async def test_whole_repositories_are_deleted_by_those_who_may(registry: Registry, database: SQLiteDatabase) -> None:
+async def test_whole_repositories_are_deleted_by_those_who_may(registry: Registry, database: Database) -> None:
     await enter_blob(database, b"{}")
     access = Asked("BatchDeleteImage")
     [route] = RepositoriesAPI(registry, open_admission(access)).routes()

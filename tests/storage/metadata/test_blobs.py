@@ -4,8 +4,7 @@ from estiva.digest import Digest
 from estiva.reference import RepositoryName
 from storage.metadata import blobs
 from storage.metadata.blobs import BlobRecord
-from storage.metadata.database import ConstraintError, Statement, Work
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import ConstraintError, Database, Statement, Work
 from tests.fixtures.documents import image
 from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest, enter_upload
 
@@ -20,21 +19,21 @@ def mark(state: str) -> Work[None]:
     yield Statement("UPDATE blobs SET state = :state", {"state": state})
 
 
-async def test_a_recorded_blob_is_found_in_its_repository_alone(database: SQLiteDatabase) -> None:
+async def test_a_recorded_blob_is_found_in_its_repository_alone(database: Database) -> None:
     assert await database.write(record) == "key"
     assert await database.read(blobs.find(NAME, DIGEST)) == BlobRecord(DIGEST, 7, "key")
     assert await database.read(blobs.find(OTHER, DIGEST)) is None
     assert await database.read(blobs.find(NAME, Digest.of(b"other"))) is None
 
 
-async def test_recording_a_blob_ends_its_upload_and_no_other(database: SQLiteDatabase) -> None:
+async def test_recording_a_blob_ends_its_upload_and_no_other(database: Database) -> None:
     await enter_upload(database, "upload")
     await enter_upload(database, "another")
     await database.write(record)
     assert await count(database, "uploads") == 1
 
 
-async def test_content_that_is_known_keeps_the_key_it_has(database: SQLiteDatabase) -> None:
+async def test_content_that_is_known_keeps_the_key_it_has(database: Database) -> None:
     await database.write(record)
     assert await database.write(lambda: record(key="second")) == "key"
     assert await database.write(lambda: record(OTHER, key="third")) == "key"
@@ -44,7 +43,7 @@ async def test_content_that_is_known_keeps_the_key_it_has(database: SQLiteDataba
 
 @pytest.mark.parametrize("state", ["missing", "corrupt"])
 async def test_content_that_is_known_to_be_bad_is_not_shown_and_is_replaced_by_the_next_push(
-    database: SQLiteDatabase, state: str
+    database: Database, state: str
 ) -> None:
     await database.write(record)
     await database.write(lambda: mark(state))
@@ -55,33 +54,33 @@ async def test_content_that_is_known_to_be_bad_is_not_shown_and_is_replaced_by_t
     assert await database.read(blobs.find(NAME, DIGEST)) == BlobRecord(DIGEST, 8, "good")
 
 
-async def test_a_blob_has_no_other_state(database: SQLiteDatabase) -> None:
+async def test_a_blob_has_no_other_state(database: Database) -> None:
     await database.write(record)
     with pytest.raises(ConstraintError):
         await database.write(lambda: mark("fine"))
 
 
-async def test_two_blobs_never_share_a_key(database: SQLiteDatabase) -> None:
+async def test_two_blobs_never_share_a_key(database: Database) -> None:
     await database.write(record)
     with pytest.raises(ConstraintError):
         await database.write(lambda: blobs.record(NAME, "upload", Digest.of(b"other"), 5, "key"))
 
 
-async def test_mounting_shows_the_blob_in_a_second_repository(database: SQLiteDatabase) -> None:
+async def test_mounting_shows_the_blob_in_a_second_repository(database: Database) -> None:
     await database.write(record)
     assert await database.write(lambda: blobs.mount(OTHER, DIGEST, [RepositoryName("none"), NAME]))
     assert await database.write(lambda: blobs.mount(OTHER, DIGEST, [OTHER]))
     assert await database.read(blobs.find(OTHER, DIGEST)) == BlobRecord(DIGEST, 7, "key")
 
 
-async def test_mounting_from_where_the_blob_is_not_changes_nothing(database: SQLiteDatabase) -> None:
+async def test_mounting_from_where_the_blob_is_not_changes_nothing(database: Database) -> None:
     await database.write(record)
     assert not await database.write(lambda: blobs.mount(OTHER, DIGEST, [RepositoryName("none"), OTHER]))
     assert not await database.write(lambda: blobs.mount(OTHER, DIGEST, []))
     assert await count(database, "repositories") == 1
 
 
-async def test_holders_are_the_repositories_that_have_the_blob(database: SQLiteDatabase) -> None:
+async def test_holders_are_the_repositories_that_have_the_blob(database: Database) -> None:
     names = [RepositoryName(f"r{number}") for number in range(3)]
     for name in names:
         await database.write(lambda name=name: record(name))  # type: ignore[misc]
@@ -90,7 +89,7 @@ async def test_holders_are_the_repositories_that_have_the_blob(database: SQLiteD
     assert len(await database.read(blobs.holders(DIGEST, limit=1))) == 1
 
 
-async def test_unlinking_takes_the_blob_out_of_one_repository(database: SQLiteDatabase) -> None:
+async def test_unlinking_takes_the_blob_out_of_one_repository(database: Database) -> None:
     await database.write(record)
     await database.write(lambda: record(OTHER))
     assert await database.write(lambda: blobs.unlink(NAME, DIGEST))
@@ -99,7 +98,7 @@ async def test_unlinking_takes_the_blob_out_of_one_repository(database: SQLiteDa
     assert not await database.write(lambda: blobs.unlink(NAME, DIGEST))
 
 
-async def test_a_blob_that_a_manifest_needs_stays(database: SQLiteDatabase) -> None:
+async def test_a_blob_that_a_manifest_needs_stays(database: Database) -> None:
     digest = await enter_blob(database, b"config")
     manifest = await enter_manifest(database, image(b"config"))
     with pytest.raises(ConstraintError):
@@ -108,7 +107,7 @@ async def test_a_blob_that_a_manifest_needs_stays(database: SQLiteDatabase) -> N
     assert await database.read(blobs.user(NAME, digest)) == str(manifest)
 
 
-async def test_a_manifest_of_another_repository_keeps_no_blob_here(database: SQLiteDatabase) -> None:
+async def test_a_manifest_of_another_repository_keeps_no_blob_here(database: Database) -> None:
     digest = await enter_blob(database, b"config")
     await enter_blob(database, b"config", OTHER)
     await enter_manifest(database, image(b"config"), name=OTHER)
@@ -116,7 +115,7 @@ async def test_a_manifest_of_another_repository_keeps_no_blob_here(database: SQL
     assert await database.write(lambda: blobs.unlink(NAME, digest))
 
 
-async def test_the_bytes_record_of_a_blob_stays_while_a_repository_has_it(database: SQLiteDatabase) -> None:
+async def test_the_bytes_record_of_a_blob_stays_while_a_repository_has_it(database: Database) -> None:
     await database.write(record)
 
     def forget() -> Work[None]:

@@ -9,7 +9,7 @@ import pytest
 
 from estiva.reference import RepositoryName
 from storage.metadata import access, groups, issuers, policies, principals, repositories, signing_keys
-from storage.metadata.database import ConstraintError, Statement, Work
+from storage.metadata.database import ConstraintError, Database, Statement, Work
 from storage.metadata.principals import PrincipalRecord
 from storage.metadata.sqlite import SQLiteDatabase
 
@@ -17,7 +17,7 @@ APP = RepositoryName("team/app")
 
 
 @pytest.fixture
-async def alice(database: SQLiteDatabase) -> PrincipalRecord:
+async def alice(database: Database) -> PrincipalRecord:
     created = await database.write(lambda: principals.create("user", "alice", "hash", None))
     assert created is not None
     return created
@@ -48,7 +48,7 @@ CHANGES: dict[str, Callable[[int, int], Work[Any]]] = {
 
 @pytest.mark.parametrize("change", CHANGES)
 async def test_whatever_a_decision_rests_on_begins_a_new_epoch(
-    database: SQLiteDatabase, alice: PrincipalRecord, change: str
+    database: Database, alice: PrincipalRecord, change: str
 ) -> None:
     group = await database.write(lambda: groups.create("team"))
     assert group is not None
@@ -58,7 +58,7 @@ async def test_whatever_a_decision_rests_on_begins_a_new_epoch(
     assert await database.read(access.epoch()) > before
 
 
-async def test_a_change_that_is_rolled_back_begins_none(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
+async def test_a_change_that_is_rolled_back_begins_none(database: Database, alice: PrincipalRecord) -> None:
     before = await database.read(access.epoch())
 
     def work() -> Work[None]:
@@ -71,20 +71,20 @@ async def test_a_change_that_is_rolled_back_begins_none(database: SQLiteDatabase
     assert await database.read(principals.get(alice.id)) == alice
 
 
-async def test_ids_are_never_given_twice(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
+async def test_ids_are_never_given_twice(database: Database, alice: PrincipalRecord) -> None:
     await database.write(lambda: principals.delete(alice.id))
     again = await database.write(lambda: principals.create("user", "alice", "hash", None))
     assert again is not None
     assert again.id > alice.id
 
 
-async def test_a_refresh_token_is_taken_once(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
+async def test_a_refresh_token_is_taken_once(database: Database, alice: PrincipalRecord) -> None:
     await database.write(lambda: signing_keys.enter_refresh_token("digest", alice.id, 2e9, 10))
     assert await database.write(lambda: signing_keys.take_refresh_token("digest")) == (alice.id, 2e9)
     assert await database.write(lambda: signing_keys.take_refresh_token("digest")) is None
 
 
-async def test_of_too_many_refresh_tokens_the_oldest_fall_out(database: SQLiteDatabase, alice: PrincipalRecord) -> None:
+async def test_of_too_many_refresh_tokens_the_oldest_fall_out(database: Database, alice: PrincipalRecord) -> None:
     bob = await database.write(lambda: principals.create("user", "bob", "hash", None))
     assert bob is not None
     for number in (3, 1, 2, 5, 4, 6):
@@ -98,7 +98,7 @@ async def test_of_too_many_refresh_tokens_the_oldest_fall_out(database: SQLiteDa
 
 
 async def test_a_principals_policies_are_its_own_and_its_groups_each_once(
-    database: SQLiteDatabase, alice: PrincipalRecord
+    database: Database, alice: PrincipalRecord
 ) -> None:
     group = await database.write(lambda: groups.create("team"))
     assert group is not None
@@ -122,13 +122,15 @@ async def test_a_principals_policies_are_its_own_and_its_groups_each_once(
      policies.OF_REPOSITORY, policies.WITH_POLICY, policies.HOLDERS, signing_keys.TAKE_REFRESH,
      signing_keys.KEEP_REFRESH],
 )  # fmt: skip
-async def test_what_each_request_asks_is_found_by_an_index(database: SQLiteDatabase, sql: str, tmp_path: Path) -> None:
+async def test_what_each_request_asks_is_found_by_an_index(database_file: Path, sql: str) -> None:
     names = {name: 1 for name in ("name", "id", "principal", "group", "hash", "first", "last", "most")}
 
     def explained() -> Work[list[str]]:
         return [str(row[3]) for row in (yield Statement(f"EXPLAIN QUERY PLAN {sql}", names))]
 
+    database = SQLiteDatabase(database_file)
     plan = await database.read(explained())
+    await database.close()
     assert not [
         step for step in plan if step.startswith("SCAN") and "CONSTANT" not in step and "subquery" not in step
     ], plan

@@ -9,9 +9,8 @@ from estiva.manifest import parse_manifest
 from estiva.mediatypes import DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
 from storage.metadata import blobs, manifests, tags
-from storage.metadata.database import ConstraintError, Statement, Work
+from storage.metadata.database import ConstraintError, Database, Statement, Work
 from storage.metadata.manifests import StoredManifest
-from storage.metadata.sqlite import SQLiteDatabase
 from tests.fixtures.documents import described, image, index, named
 from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest, select
 
@@ -20,14 +19,14 @@ IMAGE = image(CONFIG, LAYER)
 
 
 @pytest.fixture
-async def filled(database: SQLiteDatabase) -> SQLiteDatabase:
+async def filled(database: Database) -> Database:
     """A repository with one config and one layer."""
     await enter_blob(database, CONFIG)
     await enter_blob(database, LAYER)
     return database
 
 
-async def missing_from(database: SQLiteDatabase, payload: bytes, media_type: str = OCI_MANIFEST) -> list[str]:
+async def missing_from(database: Database, payload: bytes, media_type: str = OCI_MANIFEST) -> list[str]:
     """What a manifest is refused for; nothing of it, its tag included, may be kept."""
     tables = ("manifests", "manifest_blobs", "manifest_children", "tags", "repositories")
     before = [await count(database, table) for table in tables]
@@ -38,7 +37,7 @@ async def missing_from(database: SQLiteDatabase, payload: bytes, media_type: str
     return digests
 
 
-async def test_a_manifest_is_found_by_digest_and_by_every_tag_byte_for_byte(filled: SQLiteDatabase) -> None:
+async def test_a_manifest_is_found_by_digest_and_by_every_tag_byte_for_byte(filled: Database) -> None:
     payload = IMAGE.replace(b",", b" ,\n\t", 1)
     digest = await enter_manifest(filled, payload, "one", "two")
     stored = StoredManifest(digest, OCI_MANIFEST, payload)
@@ -46,24 +45,24 @@ async def test_a_manifest_is_found_by_digest_and_by_every_tag_byte_for_byte(fill
         assert await filled.read(manifests.find(NAME, reference)) == stored
 
 
-async def test_a_manifest_is_not_found_elsewhere(filled: SQLiteDatabase) -> None:
+async def test_a_manifest_is_not_found_elsewhere(filled: Database) -> None:
     digest = await enter_manifest(filled, IMAGE, "one")
     for name, reference in ((OTHER, digest), (OTHER, Tag("one")), (NAME, Tag("two")), (NAME, Digest.of(b""))):
         assert await filled.read(manifests.find(name, reference)) is None
 
 
-async def test_a_missing_blob_is_named_and_nothing_is_kept(database: SQLiteDatabase) -> None:
+async def test_a_missing_blob_is_named_and_nothing_is_kept(database: Database) -> None:
     assert await missing_from(database, IMAGE) == sorted([named(CONFIG), named(LAYER)])
     await enter_blob(database, CONFIG)
     assert await missing_from(database, IMAGE) == [named(LAYER)]
 
 
-async def test_a_blob_of_another_repository_is_missing_here(filled: SQLiteDatabase) -> None:
+async def test_a_blob_of_another_repository_is_missing_here(filled: Database) -> None:
     await enter_blob(filled, b"elsewhere", OTHER)
     assert await missing_from(filled, image(CONFIG, b"elsewhere")) == [named(b"elsewhere")]
 
 
-async def test_a_blob_that_is_known_to_be_bad_is_missing(filled: SQLiteDatabase) -> None:
+async def test_a_blob_that_is_known_to_be_bad_is_missing(filled: Database) -> None:
     def damage() -> Work[None]:
         yield Statement("UPDATE blobs SET state = 'corrupt' WHERE digest = :digest", {"digest": named(LAYER)})
 
@@ -71,35 +70,35 @@ async def test_a_blob_that_is_known_to_be_bad_is_missing(filled: SQLiteDatabase)
     assert await missing_from(filled, IMAGE) == [named(LAYER)]
 
 
-async def test_a_missing_child_is_named_and_nothing_is_kept(filled: SQLiteDatabase) -> None:
+async def test_a_missing_child_is_named_and_nothing_is_kept(filled: Database) -> None:
     await enter_manifest(filled, IMAGE)
     assert await missing_from(filled, index(IMAGE, b"absent"), OCI_INDEX) == [named(b"absent")]
 
 
-async def test_a_child_of_another_repository_is_missing_here(filled: SQLiteDatabase) -> None:
+async def test_a_child_of_another_repository_is_missing_here(filled: Database) -> None:
     for content in (CONFIG, LAYER):
         await enter_blob(filled, content, OTHER)
     await enter_manifest(filled, IMAGE, name=OTHER)
     assert await missing_from(filled, index(IMAGE), OCI_INDEX) == [named(IMAGE)]
 
 
-async def test_no_more_than_a_hundred_missing_digests_are_told(database: SQLiteDatabase) -> None:
+async def test_no_more_than_a_hundred_missing_digests_are_told(database: Database) -> None:
     layers = [b"%d" % number for number in range(150)]
     assert len(await missing_from(database, image(b"{}", *layers))) == 100
 
 
-async def test_a_layer_with_urls_may_be_absent(filled: SQLiteDatabase) -> None:
+async def test_a_layer_with_urls_may_be_absent(filled: Database) -> None:
     foreign = described(b"foreign", urls=["https://example.com/layer"])
     await enter_manifest(filled, image(CONFIG, layers=[foreign]), "windows")
     assert await count(filled, "manifest_blobs") == 1
 
 
-async def test_a_layer_with_urls_is_held_where_it_is_present(filled: SQLiteDatabase) -> None:
+async def test_a_layer_with_urls_is_held_where_it_is_present(filled: Database) -> None:
     digest = await enter_manifest(filled, image(CONFIG, layers=[described(LAYER, urls=["https://example.com/"])]))
     assert await filled.read(blobs.user(NAME, Digest.of(LAYER))) == str(digest)
 
 
-async def test_an_index_may_list_blobs_as_build_caches_do(filled: SQLiteDatabase) -> None:
+async def test_an_index_may_list_blobs_as_build_caches_do(filled: Database) -> None:
     cache = index(manifests=[described(LAYER), described(CONFIG, "application/vnd.buildkit.cacheconfig.v0")])
     digest = await enter_manifest(filled, cache, "cache", media_type=OCI_INDEX)
     assert await filled.read(blobs.user(NAME, Digest.of(LAYER))) == str(digest)
@@ -107,7 +106,7 @@ async def test_an_index_may_list_blobs_as_build_caches_do(filled: SQLiteDatabase
         await filled.write(lambda: blobs.unlink(NAME, Digest.of(LAYER)))
 
 
-async def test_an_index_may_list_images_and_blobs_side_by_side(filled: SQLiteDatabase) -> None:
+async def test_an_index_may_list_images_and_blobs_side_by_side(filled: Database) -> None:
     child = await enter_manifest(filled, IMAGE)
     mixed = index(manifests=[described(IMAGE, OCI_MANIFEST), described(LAYER)])
     parent = await enter_manifest(filled, mixed, media_type=OCI_INDEX)
@@ -115,29 +114,29 @@ async def test_an_index_may_list_images_and_blobs_side_by_side(filled: SQLiteDat
     assert await count(filled, "manifest_children") == 1
 
 
-async def test_an_index_may_list_an_index(filled: SQLiteDatabase) -> None:
+async def test_an_index_may_list_an_index(filled: Database) -> None:
     await enter_manifest(filled, IMAGE)
     await enter_manifest(filled, index(IMAGE), media_type=OCI_INDEX)
     await enter_manifest(filled, index(manifests=[described(index(IMAGE), OCI_INDEX)]), media_type=OCI_INDEX)
     assert await count(filled, "manifest_children") == 2
 
 
-async def test_an_empty_index_needs_nothing(database: SQLiteDatabase) -> None:
+async def test_an_empty_index_needs_nothing(database: Database) -> None:
     await enter_manifest(database, index(), "empty", media_type=OCI_INDEX)
     assert await database.read(manifests.find(NAME, Tag("empty"))) is not None
 
 
-async def test_the_same_layer_twice_is_one_need(filled: SQLiteDatabase) -> None:
+async def test_the_same_layer_twice_is_one_need(filled: Database) -> None:
     await enter_manifest(filled, image(CONFIG, LAYER, LAYER, CONFIG))
     assert await count(filled, "manifest_blobs") == 2
 
 
-async def test_a_subject_may_be_missing(filled: SQLiteDatabase) -> None:
+async def test_a_subject_may_be_missing(filled: Database) -> None:
     await enter_manifest(filled, image(CONFIG, subject=described(b"not here", OCI_MANIFEST)))
     assert await count(filled, "manifests") == 1
 
 
-async def test_the_same_manifest_again_only_moves_tags(filled: SQLiteDatabase) -> None:
+async def test_the_same_manifest_again_only_moves_tags(filled: Database) -> None:
     await enter_manifest(filled, IMAGE, "one")
     pushed = await filled.read(select("SELECT pushed_at FROM manifests"))
     await enter_manifest(filled, IMAGE, "two")
@@ -145,7 +144,7 @@ async def test_the_same_manifest_again_only_moves_tags(filled: SQLiteDatabase) -
     assert await filled.read(tags.page(NAME, "", 10)) == ["one", "two"]
 
 
-async def test_the_same_bytes_under_two_algorithms_are_two_manifests(filled: SQLiteDatabase) -> None:
+async def test_the_same_bytes_under_two_algorithms_are_two_manifests(filled: Database) -> None:
     for algorithm in Algorithm:
         digest = await enter_manifest(filled, IMAGE, algorithm=algorithm)
         found = await filled.read(manifests.find(NAME, digest))
@@ -154,7 +153,7 @@ async def test_the_same_bytes_under_two_algorithms_are_two_manifests(filled: SQL
     assert await count(filled, "manifests") == 2
 
 
-async def test_deleting_a_manifest_takes_its_tags_and_its_needs(filled: SQLiteDatabase) -> None:
+async def test_deleting_a_manifest_takes_its_tags_and_its_needs(filled: Database) -> None:
     digest = await enter_manifest(filled, IMAGE, "one", "two")
     await enter_manifest(filled, image(CONFIG), "other")
     assert await filled.write(lambda: manifests.delete(NAME, digest))
@@ -165,7 +164,7 @@ async def test_deleting_a_manifest_takes_its_tags_and_its_needs(filled: SQLiteDa
     assert not await filled.write(lambda: manifests.delete(OTHER, digest))
 
 
-async def test_a_manifest_that_an_index_lists_stays_with_its_tags(filled: SQLiteDatabase) -> None:
+async def test_a_manifest_that_an_index_lists_stays_with_its_tags(filled: Database) -> None:
     child = await enter_manifest(filled, IMAGE, "one")
     parent = await enter_manifest(filled, index(IMAGE), media_type=OCI_INDEX)
     with pytest.raises(ConstraintError):
@@ -177,7 +176,7 @@ async def test_a_manifest_that_an_index_lists_stays_with_its_tags(filled: SQLite
     assert await filled.write(lambda: manifests.delete(NAME, child))
 
 
-async def test_a_subject_may_go_before_what_refers_to_it(filled: SQLiteDatabase) -> None:
+async def test_a_subject_may_go_before_what_refers_to_it(filled: Database) -> None:
     subject = await enter_manifest(filled, IMAGE)
     await enter_manifest(filled, image(CONFIG, subject=described(IMAGE, OCI_MANIFEST)))
     assert await filled.write(lambda: manifests.delete(NAME, subject))
@@ -192,7 +191,7 @@ REFERRING: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-async def test_referrers_are_described_as_a_list_of_them_must(filled: SQLiteDatabase) -> None:
+async def test_referrers_are_described_as_a_list_of_them_must(filled: Database) -> None:
     subject = described(b"subject", OCI_MANIFEST)
     expected = []
     for more, media_type in REFERRING:
@@ -207,7 +206,7 @@ async def test_referrers_are_described_as_a_list_of_them_must(filled: SQLiteData
     assert found == expected
 
 
-async def test_referrers_can_be_filtered_and_paged(filled: SQLiteDatabase) -> None:
+async def test_referrers_can_be_filtered_and_paged(filled: Database) -> None:
     subject = described(b"subject", OCI_MANIFEST)
     for number in range(6):
         kind = "application/even" if number % 2 == 0 else "application/odd"
@@ -221,6 +220,6 @@ async def test_referrers_can_be_filtered_and_paged(filled: SQLiteDatabase) -> No
     assert first + rest == everything
 
 
-async def test_nothing_refers_to_what_is_in_another_repository(filled: SQLiteDatabase) -> None:
+async def test_nothing_refers_to_what_is_in_another_repository(filled: Database) -> None:
     await enter_manifest(filled, image(CONFIG, subject=described(b"subject", OCI_MANIFEST)))
     assert await filled.read(manifests.referrers(OTHER, Digest.of(b"subject"), None, "", 10)) == []

@@ -108,6 +108,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "manifests.point": lambda: manifests.point(OTHER, 1, [Tag("latest")], str(Digest.of(IMAGE))),
     "collection.sweep": lambda: collection.sweep(0, 10),
     "collection.expired_trash": lambda: collection.expired_trash(0, 10),
+    "repositories.lock": lambda: repositories.lock(NAME),
     "repositories.delete": lambda: repositories.delete(NAME),
 }
 
@@ -132,7 +133,7 @@ def plans(connection: sqlite3.Connection, work: Work[Any]) -> Iterator[tuple[str
         statement = next(work)
         while True:
             yield statement.sql, plan(connection, statement)
-            sql, parameters, many = statement
+            sql, parameters, many, _ = statement
             rows = [] if many is not None else connection.execute(sql, {**parameters, "now": 0.0}).fetchall()
             for values in many or ():
                 connection.execute(sql, {**values, "now": 0.0})

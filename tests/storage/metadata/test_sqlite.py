@@ -6,7 +6,7 @@ import struct
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from storage.metadata.sqlite import LARGEST_GROUP, SQLiteDatabase
 from tests.fixtures.facts import count, select
 
 FULL, NORMAL = 2, 1
+
+
+@pytest.fixture
+async def database(database_file: Path) -> AsyncIterator[SQLiteDatabase]:
+    database = SQLiteDatabase(database_file)
+    yield database
+    await database.close()
 
 
 @pytest.fixture
@@ -215,7 +222,7 @@ asyncio.run(commit())
 def test_migrating_again_changes_nothing(database_file: Path) -> None:
     with closing(sqlite3.connect(database_file)) as connection:
         before = list(connection.iterdump())
-        migrate(database_file)
+        migrate(f"sqlite:///{database_file}")
         assert list(connection.iterdump()) == before
 
 

@@ -3,14 +3,13 @@ import pytest
 from estiva.digest import Digest
 from estiva.reference import Tag
 from storage.metadata import manifests, repositories, tags
-from storage.metadata.database import ConstraintError, Work
-from storage.metadata.sqlite import SQLiteDatabase
+from storage.metadata.database import ConstraintError, Database, Work
 from tests.fixtures.documents import image
 from tests.fixtures.facts import NAME, OTHER, enter_blob, enter_manifest, select
 
 
 @pytest.fixture
-async def two(database: SQLiteDatabase) -> tuple[Digest, Digest]:
+async def two(database: Database) -> tuple[Digest, Digest]:
     """Two manifests of one repository, without tags."""
     await enter_blob(database, b"one")
     await enter_blob(database, b"two")
@@ -22,12 +21,12 @@ def move(digest: Digest, *names: str) -> Work[None]:
     yield from tags.move(repository, [Tag(name) for name in names], str(digest))
 
 
-async def tagged_at(database: SQLiteDatabase) -> object:
+async def tagged_at(database: Database) -> object:
     [(moment,)] = await database.read(select("SELECT tagged_at FROM tags"))
     return moment
 
 
-async def test_a_tag_moves_to_another_manifest(database: SQLiteDatabase, two: tuple[Digest, Digest]) -> None:
+async def test_a_tag_moves_to_another_manifest(database: Database, two: tuple[Digest, Digest]) -> None:
     for digest in two:
         await database.write(lambda digest=digest: move(digest, "latest"))  # type: ignore[misc]
         found = await database.read(manifests.find(NAME, Tag("latest")))
@@ -37,7 +36,7 @@ async def test_a_tag_moves_to_another_manifest(database: SQLiteDatabase, two: tu
 
 
 async def test_a_push_that_changes_nothing_leaves_the_time_of_tagging(
-    database: SQLiteDatabase, two: tuple[Digest, Digest]
+    database: Database, two: tuple[Digest, Digest]
 ) -> None:
     await database.write(lambda: move(two[0], "latest"))
     first = await tagged_at(database)
@@ -47,7 +46,7 @@ async def test_a_push_that_changes_nothing_leaves_the_time_of_tagging(
     assert await tagged_at(database) != first
 
 
-async def test_a_tag_points_at_nothing_that_is_not_there(database: SQLiteDatabase, two: tuple[Digest, Digest]) -> None:
+async def test_a_tag_points_at_nothing_that_is_not_there(database: Database, two: tuple[Digest, Digest]) -> None:
     await database.write(lambda: move(two[0], "latest"))
     with pytest.raises(ConstraintError):
         await database.write(lambda: move(Digest.of(b"absent"), "new", "latest"))
@@ -65,20 +64,20 @@ async def test_a_tag_points_at_nothing_that_is_not_there(database: SQLiteDatabas
     ],
 )
 async def test_tags_are_listed_in_byte_order_after_the_last_one(
-    database: SQLiteDatabase, two: tuple[Digest, Digest], last: str, limit: int, expected: list[str]
+    database: Database, two: tuple[Digest, Digest], last: str, limit: int, expected: list[str]
 ) -> None:
     await database.write(lambda: move(two[0], "a", "A", "_", "10", "1", "2", "a.b"))
     assert await database.read(tags.page(NAME, last, limit)) == expected
 
 
-async def test_another_repository_has_none_of_them(database: SQLiteDatabase, two: tuple[Digest, Digest]) -> None:
+async def test_another_repository_has_none_of_them(database: Database, two: tuple[Digest, Digest]) -> None:
     await database.write(lambda: move(two[0], "latest"))
     assert await database.read(tags.page(OTHER, "", 10)) == []
     assert not await database.write(lambda: tags.delete(OTHER, Tag("latest")))
 
 
 async def test_deleting_a_tag_leaves_the_manifest_and_its_other_tags(
-    database: SQLiteDatabase, two: tuple[Digest, Digest]
+    database: Database, two: tuple[Digest, Digest]
 ) -> None:
     await database.write(lambda: move(two[0], "one", "two"))
     assert await database.write(lambda: tags.delete(NAME, Tag("one")))
