@@ -57,7 +57,8 @@ WHERE webhook_id = :webhook AND dead = TRUE RETURNING id
 """
 FORGET = "DELETE FROM deliveries WHERE dead = TRUE AND due_at < :now - :age RETURNING id"
 WAITING = """
-SELECT dead, count(*), min(occurred_at) FROM (SELECT dead, occurred_at FROM deliveries ORDER BY id LIMIT 100000) AS first_ones
+SELECT dead, count(*), min(occurred_at) FROM
+(SELECT dead, occurred_at FROM deliveries ORDER BY id LIMIT 100000) AS first
 GROUP BY dead
 """
 DEAD = """

@@ -285,7 +285,7 @@ async def test_content_at_hand_waits_for_nobody_who_writes_to_the_upload(registr
 
 
 async def test_a_blob_is_taken_without_an_upload(
-    registry: Registry, blob_store: MemoryBlobStore, database: SQLiteDatabase
+    registry: Registry, blob_store: MemoryBlobStore, database: Database
 ) -> None:
     for _ in range(2):
         await registry.uploading.take(NAME, DIGEST, CONTENT)
