@@ -114,9 +114,7 @@ class Deleting:
                 yield from audit.record(actor, "DeleteRepository", f"repository/{name}")
             return uploads
 
-        uploads = await with_permission(
-            self._database, permit, partial(tags.page, name), remove, serializable=False
-        )
+        uploads = await with_permission(self._database, permit, partial(tags.page, name), remove, serializable=False)
         if uploads is None:
             raise NameUnknown(detail={"name": name.text})
         await self._uploading.discard(uploads)
