@@ -61,7 +61,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder, "data")
         data.mkdir()
-        migrate(data / "estiva.db")
+        migrate(f"sqlite:///{data / 'estiva.db'}")
         asyncio.run(fill(data / "estiva.db", options.images))
         estiva = str(Path(sys.executable).with_name("estiva"))
         with serving([estiva, "serve", "--data", str(data), "--listen", "127.0.0.1:{port}"]) as (port, process):
