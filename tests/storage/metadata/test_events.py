@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -197,9 +198,11 @@ async def test_webhooks_are_found_by_name_and_by_page(database: SQLiteDatabase) 
 
 
 @pytest.mark.parametrize("sql", [events.CLAIM, events.POSTPONE_LATER, events.REVIVE, events.DEAD, events.SETTLE])
-async def test_no_statement_reads_all_that_waits(database: SQLiteDatabase, sql: str) -> None:
+async def test_no_statement_reads_all_that_waits(database_file: Path, sql: str) -> None:
+    database = SQLiteDatabase(database_file)
     names = ("limit", "lease", "patience", "webhook", "repository", "id", "delay", "last")
     steps = await database.read(select(f"EXPLAIN QUERY PLAN {sql}", **dict.fromkeys(names, 1)))
+    await database.close()
     scans = [str(step[3]) for step in steps if str(step[3]).startswith("SCAN")]
     assert set(scans) <= {"SCAN due"}  # the few hundred that the window inside it gives
     assert any("SEARCH" in str(step[3]) for step in steps)
