@@ -57,7 +57,7 @@ class AtOnce:
         response = self._driven(kind, self._respond(scope, _no_body))
         if response is None:
             return None
-        label = scope["state"]["route"]
+        label = scope["state"].get("route", "other")
         if remembered:
             _let_go(response)
             return Reply(label, remembered[0], lasting=True)
