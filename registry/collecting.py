@@ -134,11 +134,10 @@ class Collecting:
     async def _remove(self) -> Collected:
         """Bytes first: a key is never made again, so removing one twice does no harm, and forgetting one would."""
         expired = await self._database.read(collection.expired_trash(self._retention.trash, REMOVED_AT_ONCE))
-        loop = asyncio.get_running_loop()
-        for trash in expired:
-            await loop.run_in_executor(self._threads, self._blob_store.delete_blob, trash.key)
         keys = [trash.key for trash in expired]
         if keys:
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self._threads, self._blob_store.delete_blobs, keys)
             await self._database.write(lambda: collection.forget_trash(keys))
         return Collected(removed=len(keys), removed_bytes=sum(trash.size for trash in expired))
 

@@ -17,14 +17,17 @@ from registry.replicating.replicating import HEADER, REPLICATE, Replicating
 from registry.uploading import Uploading
 from registry.upstream.errors import UpstreamError
 from registry.upstream.receiving import ReceivingRegistry
-from storage.metadata import replications
-from storage.metadata.database import Database
+from storage.metadata import events, replications
+from storage.metadata.audit import Actor
+from storage.metadata.database import Database, Work
+from storage.metadata.events import Action, Event
 from storage.metadata.manifests import StoredManifest
 from storage.metadata.queue import QueuedWork
 from storage.metadata.replications import COMPLETE, FAILED, Destination, ReplicationRecord
 
 logger = logging.getLogger("estiva.replicating")
 
+ITSELF = Actor("estiva")
 DEEPEST = 8
 """How many indexes may be in each other."""
 
@@ -62,7 +65,7 @@ class Copying:
             raise NotNow(str(error), error.retry_after or 0.0) from None
         except RegistryError as error:
             raise NotNow(error.text) from None
-        await self._set(name, stored.digest, ReplicationRecord(destination, COMPLETE))
+        await self.database.write(lambda: completed(name, stored.digest, reference, destination))
         self.count("complete")
 
     async def give_up(self, work: QueuedWork, text: str) -> None:
@@ -126,6 +129,14 @@ class Copying:
 
     async def _set(self, name: RepositoryName, digest: Digest, record: ReplicationRecord) -> None:
         await self.database.write(lambda: replications.set_status(name, digest, record))
+
+
+def completed(name: RepositoryName, digest: Digest, reference: Reference, destination: Destination) -> Work[None]:
+    """Set the image's status and tell whoever wants to know."""
+    tag = reference if isinstance(reference, Tag) else None
+    there = {"destinationRegion": destination.region, "destinationRegistry": destination.registry_id}
+    yield from events.record(name, [Event(Action.REPLICATE, ITSELF, digest, tag, there)])
+    yield from replications.set_status(name, digest, ReplicationRecord(destination, COMPLETE))
 
 
 def _read(work: QueuedWork) -> tuple[RepositoryName, Destination, Reference]:
