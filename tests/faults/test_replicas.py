@@ -6,7 +6,9 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
+import boto3  # type: ignore[import-untyped]
 import pytest
 
 from estiva.digest import Digest
@@ -14,6 +16,7 @@ from estiva.mediatypes import OCI_MANIFEST
 from tests.faults.pushers import Client, pushing
 from tests.faults.verify import dangling, lost, unfinishable, wrong_files
 from tests.fixtures.documents import image
+from tests.fixtures.s3 import S3Server
 from tests.postgresql import Server
 from tests.replicas import replicas_running
 from tests.serving import ESTIVA, Registry, registry_running
@@ -25,11 +28,11 @@ AT_ONCE = 6
 MANIFEST = {"Content-Type": OCI_MANIFEST, "Accept": OCI_MANIFEST}
 Ports = Sequence[int]
 
-# Where blobs are, as settings of each replica; nothing for the data directory they share.
-BLOBS: Mapping[str, Mapping[str, str]] = {"directory": {}}
+REFUSED = 400
+"""For a tag that may not move."""
 
 
-@pytest.fixture(scope="module", params=[f"postgresql-{blobs}" for blobs in BLOBS] + ["workers"])
+@pytest.fixture(scope="module", params=["postgresql-directory", "postgresql-s3", "workers"])
 def registries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Registry]]:
     """Two processes with the same facts and blobs; two workers are one registry, listed twice."""
     folder = tmp_path_factory.mktemp("registries")
@@ -40,7 +43,11 @@ def registries(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
     server: Server = request.getfixturevalue("postgresql_server")
     name = request.param.replace("-", "_")
     server.sql(f"CREATE DATABASE {name}")
-    with replicas_running(folder, 2, server.url(name), BLOBS[request.param.removeprefix("postgresql-")]) as replicas:
+    blobs: Mapping[str, str] = {}  # in the data directory that they share
+    if request.param == "postgresql-s3":
+        s3: S3Server = request.getfixturevalue("s3_server")
+        blobs = {"ESTIVA_BLOBS": s3.url("replicas"), **s3.environment}
+    with replicas_running(folder, 2, server.url(name), blobs) as replicas:
         yield [*replicas]
 
 
@@ -55,6 +62,17 @@ def clients(ports: Ports, count: int = 1) -> Iterator[list[Client]]:
     """`count` connections to each."""
     with contextlib.ExitStack() as ends:
         yield [ends.enter_context(Client(port)) for _ in range(count) for port in ports]
+
+
+def ecr_of(port: int) -> Any:
+    """boto3's client; who signs is not asked where everything is open."""
+    return boto3.client(
+        "ecr",
+        endpoint_url=f"http://127.0.0.1:{port}",
+        region_name="us-east-1",
+        aws_access_key_id="anybody",
+        aws_secret_access_key="anything",
+    )
 
 
 def push_blob(client: Client, repository: str, content: bytes) -> Digest:
@@ -167,6 +185,25 @@ def test_one_of_many_deletes_of_a_tag_wins(ports: Ports) -> None:
             assert status(many[0], "PUT", path, image()) == 201
             ended = at_once([lambda client=client: status(client, "DELETE", path) for client in many])  # type: ignore[misc]  # noqa: B023
             assert sorted(ended) == [202] + [404] * (len(many) - 1)
+
+
+def test_an_immutable_tag_has_exactly_one_winner(ports: Ports) -> None:
+    ecr_of(ports[0]).create_repository(repositoryName="fixed", imageTagMutability="IMMUTABLE")
+    with clients(ports, 3) as many:
+        push_blob(many[0], "fixed", b"{}")
+        payloads = [image(annotations={"by": str(number)}) for number in range(len(many))]
+        for number in range(ROUNDS):
+            path = f"/v2/fixed/manifests/t{number}"
+            ended = at_once(
+                [
+                    lambda client=client, payload=payload: status(client, "PUT", path, payload)  # type: ignore[misc]  # noqa: B023
+                    for client, payload in zip(many, payloads, strict=True)
+                ]
+            )
+            assert sorted(ended) == [201] + [REFUSED] * (len(many) - 1)
+            winner = payloads[ended.index(201)]
+            assert {client.ask("GET", path, headers=MANIFEST)[2] for client in many} == {winner}
+            assert {status(client, "PUT", path, winner) for client in many} == {201}
 
 
 def test_an_upload_goes_on_at_the_other(ports: Ports) -> None:
