@@ -8,7 +8,7 @@ folder that holds an older one copies only what is new, and removes what the dat
 import contextlib
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,17 @@ class Copied:
     copied: int
     """Those of them that were not there yet."""
     copied_bytes: int
+
+
+def refuse_elsewhere(environment: Mapping[str, str]) -> None:
+    """BackupError where `ESTIVA_DATABASE_URL` or `ESTIVA_BLOBS` names a place that is not in the data directory."""
+    for name in ("ESTIVA_DATABASE_URL", "ESTIVA_DATABASE_URL_FILE", "ESTIVA_BLOBS"):
+        # The value is not repeated: it may hold a password.
+        if environment.get(name):
+            raise BackupError(
+                f"{name} is set, and this copies only what is in the data directory; "
+                "docs/deploy.md#backup-and-restore says how the rest is backed up"
+            )
 
 
 def back_up(data: Path, target: Path) -> Copied:

@@ -42,16 +42,25 @@ Data = Annotated[Path, typer.Option(help="Directory of the data.", envvar="ESTIV
 
 def backup(target: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
     """Copy a data directory while it is in use: the database, then the blobs that the folder does not have yet."""
-    from estiva_server.backup import back_up
+    from estiva_server.backup import back_up, refuse_elsewhere
 
-    _report("backed up", lambda: back_up(data, target))
+    def work() -> "Copied":
+        refuse_elsewhere(os.environ)
+        return back_up(data, target)
+
+    _report("backed up", work)
 
 
 def restore(source: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
     """Make a data directory of a backup; nothing is collected as garbage in it for seven days."""
+    from estiva_server.backup import refuse_elsewhere
     from estiva_server.backup import restore as put_back
 
-    _report("restored", lambda: put_back(source, data))
+    def work() -> "Copied":
+        refuse_elsewhere(os.environ)
+        return put_back(source, data)
+
+    _report("restored", work)
 
 
 def _report(done: str, work: "Callable[[], Copied]") -> None:

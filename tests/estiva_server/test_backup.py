@@ -8,7 +8,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from estiva.cli.main import build
 from estiva.digest import Digest
 from estiva_server.backup import BackupError, back_up, restore
 from registry import Registry
@@ -138,3 +140,24 @@ async def test_a_repository_is_as_it_was(registry: Registry, data: Path, tmp_pat
         again = registry_on(database, FilesystemBlobStore(tmp_path / "again"), threads)
         assert (await again.pulling.manifest(NAME, digest)).payload == image(b"{}")
     await database.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ESTIVA_DATABASE_URL", "postgresql://estiva:hidden@db/estiva"),
+        ("ESTIVA_DATABASE_URL_FILE", "/run/secrets/hidden"),
+        ("ESTIVA_BLOBS", "s3://hidden/blobs"),
+    ],
+)
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_a_backup_of_what_is_not_in_the_data_directory_is_refused(
+    command: str, name: str, value: str, data: Path, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(build(), [command, "--data", str(data), str(tmp_path / "backup")], env={name: value})
+
+    assert done.exit_code == 1
+    assert done.output.startswith(f"estiva: {name} is set")
+    assert done.output.count("\n") == 1
+    assert "hidden" not in done.output
+    assert not (tmp_path / "backup").exists()
