@@ -107,7 +107,9 @@ def server_running(*settings: str) -> Iterator[Server]:
         shutil.rmtree(folder)
 
 
-_INITDB = ("--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8", "--no-sync", "--no-instructions")
+# Sorted as people sort, so that whatever must be sorted by bytes has to say so.
+_SORTED = ("--locale", "C.UTF-8", "--locale-provider", "icu", "--icu-locale", "en-US")
+_INITDB = ("--auth", "trust", "--encoding", "UTF8", *_SORTED, "--no-sync", "--no-instructions")
 
 
 def _program(name: str) -> Path:

@@ -5,13 +5,21 @@ from collections.abc import Iterator
 import pytest
 
 from tests.aws.clients import Ecr, Front
+from tests.fixtures.database import KINDS
+from tests.postgresql import Server
+from tests.replicas import MASTER_KEY
 from tests.security.secured import secured
 
 
-@pytest.fixture(scope="session")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """The server: its own account with `admin`, and every account of developer mode."""
-    with secured(tmp_path_factory.mktemp("aws"), dev_accounts="true", scanner="/bin/false") as served:
+@pytest.fixture(scope="session", params=KINDS)
+def front(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """The server: its own account with `admin`, and every account of developer mode. Once on each kind of database."""
+    settings = {"dev_accounts": "true", "scanner": "/bin/false"}
+    if request.param == "postgresql":
+        server: Server = request.getfixturevalue("postgresql_server")
+        server.sql("CREATE DATABASE aws")
+        settings |= {"database_url": server.url("aws"), "master_key": MASTER_KEY}
+    with secured(tmp_path_factory.mktemp("aws"), **settings) as served:
         yield Front(served)
 
 
