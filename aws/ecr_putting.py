@@ -17,6 +17,7 @@ from estiva.errors import (
 )
 from estiva.mediatypes import DOCKER_MANIFEST, INDEXES, OCI_INDEX, OCI_MANIFEST, essence
 from estiva.reference import Reference, Tag
+from registry.pushed import Push
 from storage.metadata.manifests import StoredManifest
 
 MAX_MANIFEST = 4 * 1024 * 1024
@@ -88,7 +89,7 @@ async def _push(call: Call, reference: Reference, media_type: str, payload: byte
     name = call.name()
     try:
         with aws_words(call, name):
-            await call.parts.registry.pushing.manifest(name, reference, [], media_type, payload, call.actor)
+            await call.parts.registry.pushing.manifest(name, reference, [], media_type, payload, Push(call.actor))
     except TagImmutable as error:
         raise AwsError("ImageTagAlreadyExistsException", error.text) from None
     except ManifestBlobUnknown as error:

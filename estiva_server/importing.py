@@ -17,10 +17,12 @@ from estiva.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, Reg
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import RepositoryName, Tag
 from registry import Registry
+from registry.pushed import Push
 from registry.uploading import UploadKey
 
 TREE = Path("docker/registry/v2")
 PIECE = 1024 * 1024
+COPY = Push(is_copy=True)
 
 
 @dataclass(slots=True)
@@ -117,14 +119,14 @@ class Importing:
 
     async def _put(self, name: RepositoryName, reference: Digest) -> None:
         payload = self._data(reference).read_bytes()
-        await self._registry.pushing.copy(name, reference, [], media_type_of(payload), payload)
+        await self._registry.pushing.manifest(name, reference, [], media_type_of(payload), payload, COPY)
 
     async def _tag(self, name: RepositoryName, link: Path) -> None:
         text = link.parent.parent.name
         try:
             tag, digest = Tag.parse(text), _digest_in(link)
             found = await self._registry.pulling.manifest(name, digest)
-            await self._registry.pushing.copy(name, digest, [tag], found.media_type, found.payload)
+            await self._registry.pushing.manifest(name, digest, [tag], found.media_type, found.payload, COPY)
             self.done.tags += 1
         except (ManifestUnknown, RegistryError, OSError) as error:
             self._skip(f"{name}:{text}", error)

@@ -109,18 +109,18 @@ class Creating:
     async def on_push(
         self, name: RepositoryName, reason: AppliedFor = AppliedFor.CREATE_ON_PUSH, actor: Actor = SERVER
     ) -> None:
+        """Do what `by_push` does."""
+        await self._database.write(lambda: self.by_push(name, reason, actor), durable=False)
+
+    def by_push(self, name: RepositoryName, reason: AppliedFor, actor: Actor) -> Work[None]:
         """Create the repository that somebody who may create it pushes to, or replicates to.
 
         NameUnknown where pushes create none.
         """
-
-        def work() -> Work[None]:
-            by_push = reason is AppliedFor.CREATE_ON_PUSH
-            if by_push and (yield from repositories.find(name)) is None and not (yield from self._may_push(name)):
-                raise NameUnknown("there is no such repository, and pushes don't create any", detail=name.text)
-            yield from self.create(name, reason, actor)
-
-        await self._database.write(work, durable=False)
+        is_push = reason is AppliedFor.CREATE_ON_PUSH
+        if is_push and (yield from repositories.find(name)) is None and not (yield from self._may_push(name)):
+            raise NameUnknown("there is no such repository, and pushes don't create any", detail=name.text)
+        yield from self.create(name, reason, actor)
 
     async def put(self, actor: Actor, account: str, template: Template, *, new: bool) -> Template:
         """Enter a template, or replace one. TemplateInvalid, TemplateExists, TemplateUnknown."""

@@ -8,9 +8,8 @@ from estiva.digest import Algorithm, Digest
 from estiva.errors import DigestInvalid, ManifestBlobUnknown
 from estiva.manifest import Manifest, parse_manifest
 from estiva.reference import Reference, RepositoryName, Tag
-from registry.pushed import Consequence, Pushed
+from registry.pushed import OWN, Consequence, Push, Pushed
 from storage.metadata import events, manifests
-from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import ConstraintError, Database, Work
 from storage.metadata.events import Action, Event
 from storage.metadata.manifests import StoredManifest
@@ -36,7 +35,7 @@ class Pushing:
         tags: Sequence[Tag],
         content_type: str,
         payload: bytes,
-        actor: Actor = SERVER,
+        push: Push = OWN,
     ) -> tuple[Digest, Manifest]:
         """Store the manifest under its digest and point the tags at it; durable when this returns.
 
@@ -44,21 +43,9 @@ class Pushing:
         ManifestBlobUnknown. Idempotent.
         """
         digest, manifest = await self._read(reference, content_type, payload)
-        await self._take(Pushed(name, digest, manifest, _all_tags(reference, tags), actor), payload)
-        return digest, manifest
-
-    async def copy(
-        self,
-        name: RepositoryName,
-        reference: Reference,
-        tags: Sequence[Tag],
-        content_type: str,
-        payload: bytes,
-        actor: Actor = SERVER,
-    ) -> tuple[Digest, Manifest]:
-        """As `manifest`, for what another registry replicates to here."""
-        digest, manifest = await self._read(reference, content_type, payload)
-        await self._take(Pushed(name, digest, manifest, _all_tags(reference, tags), actor, is_copy=True), payload)
+        await self._take(
+            Pushed(name, digest, manifest, _all_tags(reference, tags), push.actor, push.is_copy), payload, push
+        )
         return digest, manifest
 
     async def _read(self, reference: Reference, content_type: str, payload: bytes) -> tuple[Digest, Manifest]:
@@ -68,16 +55,18 @@ class Pushing:
         async with self._reading:
             return await loop.run_in_executor(self._threads, _read, reference, content_type, payload)
 
-    async def _take(self, pushed: Pushed, payload: bytes) -> None:
+    async def _take(self, pushed: Pushed, payload: bytes, push: Push) -> None:
         stored = StoredManifest(pushed.digest, pushed.manifest.media_type, payload)
         try:
-            await self._database.write(lambda: self._enter(pushed, stored))
+            await self._database.write(lambda: self._enter(pushed, stored, push))
         except ConstraintError:
             # Something it needs was deleted between the look and the entry.
             raise ManifestBlobUnknown from None
 
-    def _enter(self, pushed: Pushed, stored: StoredManifest) -> Work[None]:
+    def _enter(self, pushed: Pushed, stored: StoredManifest, push: Push) -> Work[None]:
         name, actor = pushed.name, pushed.actor
+        if push.create is not None:
+            yield from push.create()
         # Told before it is done, which is one transaction anyway: then where a tag pointed until now is still known.
         yield from events.record(
             name, [Event(Action.PUSH, actor, stored.digest, tag) for tag in pushed.tags or (None,)]

@@ -66,8 +66,8 @@ class LifecycleAPI:
         return JSONResponse({"images": run.images, "expired": expired, "kept": kept, "superseded": run.superseded})
 
     async def _admit(self, request: Request, action: str) -> tuple[RepositoryName, Actor]:
-        name = RepositoryName.parse(request.path_params["name"])
         caller = await self._operating.caller(request)
+        name = RepositoryName.parse(request.path_params["name"])
         access = self._operating.admission.access
         refuse(caller, await access.decide(caller, action, access.repository_arn(name)))
         return name, caller.actor

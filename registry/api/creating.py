@@ -4,6 +4,7 @@ from registry import Registry
 from registry.api.call import Call
 from registry.api.rights import CREATE_BY_PULL, CREATE_REPOSITORY, IMPORT_UPSTREAM, REPLICATE
 from registry.creating import AppliedFor
+from registry.pushed import Push
 from registry.replicating.replicating import HEADER
 
 
@@ -12,12 +13,27 @@ async def require_repository(registry: Registry, call: Call) -> None:
 
     Unauthorized, Denied; NameUnknown where pushes create none.
     """
+    push = await require_push(registry, call)
+    if push.create is not None:
+        await registry.creating.on_push(call.repository, _reason(call), call.caller.actor)
+
+
+async def require_push(registry: Registry, call: Call) -> Push:
+    """The push that the call is: where there is no repository and the caller may create it, one that does so.
+
+    Unauthorized, Denied.
+    """
     if is_copy(call):
         await call.require(REPLICATE)
-    if not await registry.listing.exists(call.repository):
-        await call.require(CREATE_REPOSITORY)
-        reason = AppliedFor.REPLICATION if is_copy(call) else AppliedFor.CREATE_ON_PUSH
-        await registry.creating.on_push(call.repository, reason, call.caller.actor)
+    actor, name = call.caller.actor, call.repository
+    if await registry.listing.exists(name):
+        return Push(actor, is_copy(call))
+    await call.require(CREATE_REPOSITORY)
+    return Push(actor, is_copy(call), lambda: registry.creating.by_push(name, _reason(call), actor))
+
+
+def _reason(call: Call) -> AppliedFor:
+    return AppliedFor.REPLICATION if is_copy(call) else AppliedFor.CREATE_ON_PUSH
 
 
 def is_copy(call: Call) -> bool:

@@ -9,7 +9,7 @@ from estiva.mediatypes import essence
 from estiva.reference import Tag, parse_reference
 from registry import Registry
 from registry.api.call import Call
-from registry.api.creating import Importing, is_copy, require_repository
+from registry.api.creating import Importing, require_push
 from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.api.rights import PUT_MANIFEST
 from registry.permitting import permit_images
@@ -53,9 +53,8 @@ async def put(registry: Registry, call: Call) -> Response:
         raise ManifestTooLarge(detail={"limit": MAX_MANIFEST})
     for tag in tags:
         await call.require(PUT_MANIFEST, **{IMAGE_TAG: tag.text})
-    await require_repository(registry, call)
-    take = registry.pushing.copy if is_copy(call) else registry.pushing.manifest
-    digest, manifest = await take(call.repository, reference, tags, content_type, payload, call.caller.actor)
+    push = await require_push(registry, call)
+    digest, manifest = await registry.pushing.manifest(call.repository, reference, tags, content_type, payload, push)
     response = Response(status_code=201, headers=_created(call, digest))
     if manifest.subject:
         response.headers["OCI-Subject"] = str(manifest.subject.digest)

@@ -1,6 +1,7 @@
 """SIGTERM: the port closes, what runs ends well, and then the process ends with 0."""
 
 import contextlib
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -24,6 +25,13 @@ class Unfinished:
         head = f"POST {target} HTTP/1.1\r\nHost: estiva\r\nContent-Length: {len(content)}\r\n\r\n"
         self._connection.sendall(head.encode() + content[: len(content) // 2])
 
+    def was_taken(self) -> bool:
+        """Whether nothing of it waits in the server's socket any more."""
+        ends = (f"{port:04X}" for port in (self._connection.getpeername()[1], self._connection.getsockname()[1]))
+        line = rf"0100007F:{next(ends)} 0100007F:{next(ends)} 01 [0-9A-F]+:([0-9A-F]+) "
+        found = re.search(line, Path("/proc/net/tcp").read_text())
+        return found is not None and int(found[1], 16) == 0
+
     def finish(self) -> None:
         """Send the rest."""
         self._connection.sendall(self._content[len(self._content) // 2 :])
@@ -46,8 +54,9 @@ def uploads(served: Served) -> Iterator[list[Unfinished]]:
     """A small and a large upload under way: they take different ways through the server."""
     with contextlib.ExitStack() as ends:
         begun = [ends.enter_context(contextlib.closing(Unfinished(served, content))) for content in (SMALL, LARGE)]
-        # Begun for certain: the uploads' files are there.
-        eventually(lambda: len(list((served.data / "uploads").iterdir())) == len(begun))
+        # Begun for certain: the server has taken all that was sent. A small upload has no file before it is whole.
+        eventually(lambda: all(upload.was_taken() for upload in begun))
+        eventually(lambda: len(list((served.data / "uploads").iterdir())) == 1)
         yield begun
 
 

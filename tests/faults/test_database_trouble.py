@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,17 @@ async def enter(database: SQLiteDatabase, name: str) -> int:
     return await asyncio.wait_for(database.write(lambda: repositories.ensure(RepositoryName(name))), PATIENCE)
 
 
+async def busy(database: SQLiteDatabase) -> None:
+    """Keep the writer at work for a moment, so that those who come now are committed together."""
+
+    def work() -> Work[None]:
+        time.sleep(0.2)
+        yield Statement("SELECT 1")
+        raise LookupError("nothing was to be written")
+
+    await database.write(work)
+
+
 async def names(database: SQLiteDatabase) -> list[str]:
     return await database.read(repositories.page("", 100))
 
@@ -62,8 +74,11 @@ async def test_a_write_that_fails_is_refused_and_the_next_one_works(
 ) -> None:
     assert await enter(database, "before") == 1
     database._writer = Failing(database._writer, *failing)  # type: ignore[assignment]
-    with pytest.raises(Unavailable):
-        await enter(database, "lost")
+    # Two that wait for the same commit; one alone needs no savepoint.
+    lost = await asyncio.gather(
+        busy(database), *(enter(database, name) for name in ("lost", "too")), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in lost[1:]] == [Unavailable, Unavailable]
     if isinstance(database._writer, Failing):
         database._writer.statements = ()
     await enter(database, "after")

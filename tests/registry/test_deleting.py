@@ -9,6 +9,7 @@ from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import Tag
 from registry import Registry, permitting
 from registry.deleting import Deleting
+from registry.pushed import Push
 from storage.metadata import audit
 from storage.metadata.audit import Actor
 from storage.metadata.sqlite import SQLiteDatabase
@@ -131,8 +132,8 @@ async def test_pushes_and_deletions_are_told_with_who_did_it(database: SQLiteDat
     await push_blob(registry, b"{}")
     alice = Actor("user/alice")
     digest = Digest.of(image())
-    await registry.pushing.manifest(NAME, Tag("one"), [Tag("two")], OCI_MANIFEST, image(), alice)
-    await registry.pushing.manifest(NAME, digest, [], OCI_MANIFEST, image(), alice)
+    await registry.pushing.manifest(NAME, Tag("one"), [Tag("two")], OCI_MANIFEST, image(), Push(alice))
+    await registry.pushing.manifest(NAME, digest, [], OCI_MANIFEST, image(), Push(alice))
     await registry.deleting.manifest(NAME, Tag("one"), alice, permit=None)
     await registry.deleting.manifest(NAME, digest, alice, permit=None)
     rows = await database.read(select("SELECT action, tag, digest, actor FROM deliveries ORDER BY id"))

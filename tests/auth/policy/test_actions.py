@@ -22,7 +22,13 @@ from estiva.reference import RepositoryName
 from tests.auth.policy.generated import ANN, HOME
 
 WEB = repository_arn("us-east-1", HOME, RepositoryName("team/web"))
-PULLING = {Operation.GET_MANIFEST, Operation.GET_BLOB, Operation.HEAD_BLOB, Operation.LIST_REFERRERS}
+PULLING = {
+    Operation.GET_MANIFEST,
+    Operation.HEAD_MANIFEST,
+    Operation.GET_BLOB,
+    Operation.HEAD_BLOB,
+    Operation.LIST_REFERRERS,
+}
 PUSHING = {
     Operation.HEAD_BLOB,
     Operation.START_UPLOAD,

@@ -206,7 +206,9 @@ DOORS = [
 
 def shape(path: str) -> str:
     """A path with all that varies in it left out."""
-    return re.sub(r"a/\{made\}", "*", path).replace("{made}", "*").replace("{new}", "*").replace("{key}", "*")
+    return (
+        re.sub(r"a/\{made\}|000000000001", "*", path).replace("{made}", "*").replace("{new}", "*").replace("{key}", "*")
+    )
 
 
 def test_no_door_is_forgotten() -> None:
