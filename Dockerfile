@@ -1,4 +1,4 @@
-# The server in an image: `make image`. Any base will do that has Python 3.11 or newer with its venv module.
+# The server in an image: `make image`. Any base will do that has Python 3.11 or newer with its venv module, and libstdc++.
 ARG BASE=python:3.11-slim-bookworm
 
 FROM ${BASE} AS build

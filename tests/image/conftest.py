@@ -40,11 +40,11 @@ def docker(require_tool: Callable[[str], str]) -> Iterator[Docker]:
 @pytest.fixture(scope="session")
 def base(require_tool: Callable[[str], str]) -> Path:
     """A root file system with Debian 12 and its Python; made once, kept in .tools."""
-    archive = ROOT / ".tools" / "image-base-bookworm-python3.tar"
+    archive = ROOT / ".tools" / "image-base-bookworm-python3-libstdc++.tar"
     if not archive.exists():
         archive.parent.mkdir(exist_ok=True)
         unfinished = archive.with_suffix(".part.tar")
-        include = "--include=python3,python3-venv"
+        include = "--include=python3,python3-venv,libstdc++6"
         mmdebstrap = [require_tool("mmdebstrap"), "--quiet", "--variant=essential"]
         run([*mmdebstrap, include, "bookworm", unfinished], timeout=400)
         unfinished.rename(archive)
