@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sqlite3
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -28,6 +29,14 @@ LAYERS = [os.urandom(5000) for _ in range(30)]
 @pytest.fixture
 def data(database_file: Path) -> Path:
     return database_file.parent
+
+
+@pytest.fixture
+async def database(database_file: Path) -> AsyncIterator[SQLiteDatabase]:
+    """What `estiva backup` copies: the database of a data directory."""
+    database = SQLiteDatabase(database_file)
+    yield database
+    await database.close()
 
 
 @pytest.fixture
