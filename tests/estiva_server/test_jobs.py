@@ -40,13 +40,18 @@ async def test_no_job_runs_before_its_time() -> None:
     running.cancel()
 
 
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the jobs have logged."""
+    return [record.getMessage() for record in caplog.records if record.name == jobs.logger.name]
+
+
 async def test_the_purge_forgets_idle_uploads_and_says_how_many(
     registry: Registry, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, jobs.logger.name)
     await registry.uploading.start(NAME)
     await UploadPurge(registry.uploading, 3600)()
-    assert (caplog.messages, await count(database, "uploads")) == ([], 1)
+    assert (said(caplog), await count(database, "uploads")) == ([], 1)
     await asyncio.sleep(0.05)
     await UploadPurge(registry.uploading, 0.01)()
-    assert (caplog.messages, await count(database, "uploads")) == (["purged 1 expired uploads"], 0)
+    assert (said(caplog), await count(database, "uploads")) == (["purged 1 expired uploads"], 0)
