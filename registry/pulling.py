@@ -9,15 +9,17 @@ from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown
 from estiva.reference import Reference, RepositoryName
 from registry.elsewhere import Elsewhere
-from registry.verifying import Proven, Reading
+from registry.verifying import Proven, Reading, examine
 from storage.blobs import BlobMissingError, BlobStore
 from storage.metadata import blobs, manifests, soundness
 from storage.metadata.blobs import BlobRecord
 from storage.metadata.database import Database
 from storage.metadata.manifests import StoredManifest
-from storage.metadata.soundness import State
+from storage.metadata.soundness import Promised, State
 
 logger = logging.getLogger("estiva.pulling")
+
+VERIFIED_AT_ONCE = 16
 
 
 class Pulling:
@@ -32,6 +34,9 @@ class Pulling:
         self._blob_store = blob_store
         self._grace = grace
         self._proven = Proven()
+        self._proving: dict[str, asyncio.Task[bool]] = {}
+        self.slots = asyncio.Semaphore(VERIFIED_AT_ONCE)
+        """One for each blob that is verified while it is sent: each takes some memory."""
 
     @property
     def word_holds_for(self) -> float:
@@ -106,13 +111,30 @@ class Pulling:
             file.close()
             raise BlobUnknown(detail={"digest": str(blob.digest)})
 
+    async def prove_apart(self, blob: BlobRecord) -> None:
+        """Read a blob in a thread, once for all who ask for it now; BlobUnknown, from now on, where it is wrong."""
+        proving = self._proving.get(blob.key)
+        if proving is None:
+            proving = self._proving[blob.key] = asyncio.ensure_future(self._prove(blob))
+            proving.add_done_callback(lambda _: self._proving.pop(blob.key, None))
+        if not await asyncio.shield(proving):
+            raise BlobUnknown(detail={"digest": str(blob.digest)})
+
+    async def _prove(self, blob: BlobRecord) -> bool:
+        promised = Promised(blob.digest, blob.size, blob.key, State.LIVE)
+        state = await asyncio.to_thread(examine, self._blob_store, promised, lambda _: None)
+        return await self._conclude(blob, state)
+
     async def judge(self, blob: BlobRecord, reading: Reading) -> bool:
         """Whether what was read, to its end, is the blob. Where it is not, nobody is told any more that it is here."""
-        if reading.is_right:
+        return await self._conclude(blob, State.LIVE if reading.is_right else State.CORRUPT)
+
+    async def _conclude(self, blob: BlobRecord, state: State) -> bool:
+        if state is State.LIVE:
             self._proven.add(blob.key)
             return True
-        logger.error("blob %s: its bytes are wrong", blob.digest)
-        await self._database.write(lambda: soundness.mark(blob.digest, blob.key, State.CORRUPT))
+        logger.error("blob %s: its bytes are %s", blob.digest, state.value)
+        await self._database.write(lambda: soundness.mark(blob.digest, blob.key, state))
         return False
 
 

@@ -22,6 +22,7 @@ from registry.verifying import Reading
 from storage.metadata.blobs import BlobRecord
 
 READ_INLINE = 64 * 1024
+READ_FIRST = 64 * 1024 * 1024
 
 
 async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse | PassedOn:
@@ -46,7 +47,7 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse | Arriv
     file = await registry.pulling.open(blob)
     if part is None:
         verify = await _verification(registry, call, blob, file)
-        response = FileResponse(file, 0, blob.size, headers, verify=verify)
+        response = FileResponse(file, 0, blob.size, headers, verify=verify, slots=registry.pulling.slots)
         if verify is not None:
             return response
         holds = inf if blob.promised_at is None else registry.pulling.word_holds_for
@@ -60,12 +61,20 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse | Arriv
 async def _verification(registry: Registry, call: Call, blob: BlobRecord, file: BinaryIO) -> Verify | None:
     """How to verify a blob's bytes while they are sent, None where that has been done. BlobUnknown.
 
-    A small blob is read right here, so that it can be refused before anything is said of it.
+    What is not too large is read before anything is said of it, once for all who wait for it, and then sent by the
+    kernel. The rest would keep its clients waiting for too long.
     """
     if call.method != "GET" or registry.pulling.is_proven(blob):
         return None
     if blob.size <= READ_INLINE:
         await registry.pulling.prove(blob, file)
+        return None
+    if blob.size <= READ_FIRST:
+        try:
+            await registry.pulling.prove_apart(blob)
+        except BaseException:
+            file.close()
+            raise
         return None
     reading = Reading(blob.digest, blob.size)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import BinaryIO
 
 from starlette.types import Receive, Scope, Send
@@ -16,8 +17,9 @@ Verify = Callable[[bytes, bool], Awaitable[None]]
 class FileResponse:
     """`length` bytes of an open file from `offset`; closes the file whatever happens.
 
-    With `verify`, every piece is looked at before it is sent. Otherwise it goes out through the ASGI extension
-    `http.response.zerocopysend` where server and file allow that, and is read piece by piece in a thread where not.
+    With `verify`, every piece is looked at before it is sent, while one of the `slots` is held. Otherwise it goes out
+    through the ASGI extension `http.response.zerocopysend` where server and file allow that, and is read piece by
+    piece in a thread where not.
     """
 
     def __init__(
@@ -29,7 +31,9 @@ class FileResponse:
         *,
         status_code: int = 200,
         verify: Verify | None = None,
+        slots: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
+        self._slots = slots or nullcontext()
         self.verify = verify
         self.status_code = status_code
         self.offset = offset
@@ -49,7 +53,8 @@ class FileResponse:
             elif self.verify is None and ZERO_COPY in (scope.get("extensions") or {}) and _is_real(self.file):
                 await send({"type": ZERO_COPY, "file": self.file.fileno(), "offset": self.offset, "count": self.length})
             else:
-                await self._copy(send)
+                async with self._slots:
+                    await self._copy(send)
         finally:
             self.file.close()
 
