@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 CLIENT = ("client/estiva",)
-SERVER = ("auth", "aws", "estiva_server", "registry", "storage")
+SERVER = ("auth", "aws", "estiva_server", "orchestrator", "registry", "storage")
 
 
 def files(folders: tuple[str, ...] = CLIENT + SERVER) -> list[Path]:
