@@ -6,6 +6,7 @@ from typing import Any
 from aws.call import Answer, Call
 from aws.ecr_errors import aws_words
 from aws.ecr_ids import ImageId, failure, parse_ids
+from aws.ecr_upstream import image_source
 from aws.errors import AwsError, invalid_parameter
 from estiva.errors import ImageInUse, ManifestUnknown, StillReferenced
 from registry.deleting import TagElsewhere
@@ -53,23 +54,24 @@ async def list_images(call: Call) -> Answer:
 
 
 async def batch_get_image(call: Call) -> Answer:
-    """The manifests of these ids, byte for byte; what can't be had is told beside."""
-    name = call.name()
-    with aws_words(call, name):
-        await call.parts.registry.repositories.find(name)
-    accepted = call.input.get("acceptedMediaTypes")
+    """The manifests of these ids, byte for byte; what can't be had is told beside.
+
+    Where a pull-through cache rule is about the repository, they come from its upstream as for `docker pull`.
+    """
+    name, accepted = call.name(), call.input.get("acceptedMediaTypes")
+    get = await image_source(call, name)
     images, failures = [], []
     for image_id in parse_ids(call.input["imageIds"]):
         if image_id.fault is not None:
             failures.append(image_id.fault)
             continue
         try:
-            image = await call.parts.registry.images.find(name, image_id.digest, image_id.tag)
-            stored = await call.parts.registry.pulling.manifest(name, image_id.of(image.digest))
+            stored = await get(image_id)
         except TagElsewhere:
             failures.append(failure(image_id.given, "ImageTagDoesNotMatchDigest", "The tag is not the digest's"))
-        except ManifestUnknown:
-            failures.append(failure(image_id.given, "ImageNotFound", NOT_FOUND))
+        except ManifestUnknown as error:
+            reason = error.text if "upstream" in (error.detail or {}) else NOT_FOUND
+            failures.append(failure(image_id.given, "ImageNotFound", reason))
         else:
             # As in AWS, an image of a type that is not accepted is as good as none.
             if accepted and stored.media_type not in accepted:

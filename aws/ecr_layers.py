@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from aws.call import Answer, Call
 from aws.ecr_errors import aws_words
+from aws.ecr_upstream import layer
 from aws.errors import AwsError, invalid_parameter
 from estiva.digest import Digest
 from estiva.errors import (
@@ -111,13 +112,13 @@ async def batch_check_layer_availability(call: Call) -> Answer:
 
 
 async def get_download_url_for_layer(call: Call) -> Answer:
-    """A link to the layer that needs no credentials, for an hour."""
+    """A link to the layer that needs no credentials, for an hour; what only an upstream has is fetched first."""
     name = call.name()
     digest = _digest(call.input["layerDigest"], "layerDigest")
     with aws_words(call, name):
         await call.parts.registry.repositories.find(name)
     try:
-        found = await call.parts.registry.pulling.blob(name, digest)
+        found = await layer(call, name, digest)
         (await call.parts.registry.pulling.open(found)).close()
     except BlobUnknown:
         raise AwsError(

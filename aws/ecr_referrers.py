@@ -2,6 +2,7 @@
 
 from aws.call import Answer, Call
 from aws.ecr_errors import aws_words
+from aws.ecr_upstream import bring
 from aws.errors import invalid_parameter
 from estiva.digest import Digest
 from estiva.errors import DigestInvalid
@@ -24,6 +25,7 @@ async def list_image_referrers(call: Call) -> Answer:
     asked = call.page(PAGE)
     if given.get("artifactStatus", "ACTIVE") not in ("ACTIVE", "ANY"):
         return {"referrers": []}  # nothing is ever archived here
+    await bring(call, name, subject)
     page = await call.parts.registry.listing.referrers(name, subject, kinds[0], asked.position, asked.size)
     shown = [
         {

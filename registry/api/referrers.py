@@ -8,7 +8,9 @@ from estiva import mediatypes
 from estiva.digest import Digest
 from registry import Registry
 from registry.api.call import Call
+from registry.api.creating import Importing
 from registry.api.pages import next_link, page_size, page_start
+from registry.mirroring.referring import bring_referrers
 
 PAGE = 1000
 
@@ -19,6 +21,7 @@ async def get(registry: Registry, call: Call) -> Response:
     # No media type has a space: one that arrives here was a plus sign that the client did not encode.
     artifact_type = (call.value("artifactType") or "").replace(" ", "+") or None
     size = page_size(call, PAGE)
+    await bring_referrers(registry.cache, registry.listing, call.repository, subject, Importing(call))
     page = await registry.listing.referrers(call.repository, subject, artifact_type, page_start(call), size)
     headers = {"OCI-Filters-Applied": "artifactType"} if artifact_type else {}
     if page.more and page.entries:

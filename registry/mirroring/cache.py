@@ -7,7 +7,7 @@ now, fails or says nothing costs nobody more than that, and what is here is give
 import asyncio
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from registry.mirroring.credentials import UpstreamCredentials
 from registry.mirroring.fetching import Fetching
 from registry.mirroring.flights import Flights
 from registry.mirroring.keeping import Keeping
+from registry.mirroring.recently import Recently
 from registry.mirroring.rules import PullThroughRules, Rule
 from registry.mirroring.upstreams import Upstream, Upstreams
 from registry.pulling import Pulling
@@ -81,6 +82,7 @@ class PullThroughCache:
     flights: Flights[None]
     fresh_for: float
     count: Count
+    recently: Recently = field(default_factory=Recently)
 
     async def manifest(self, name: RepositoryName, reference: Reference, importer: Importer) -> Served:
         """The manifest; ManifestUnknown, TooManyRequests, Unavailable, and what `Importer.require_import` raises."""

@@ -1,6 +1,8 @@
 """Another registry, as one that is pulled from: manifests, blobs, whether it is there at all."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -23,6 +25,8 @@ from registry.upstream.tokens import Credential, SignIn
 
 LARGEST_MANIFEST = 4 * 1024 * 1024
 MOST_REDIRECTS = 5
+MOST_PAGES = 10
+_NEXT = re.compile(r"<([^<>\s]+)>\s*;\s*rel=\"?next\"?")
 ACCEPT = ", ".join((OCI_INDEX, OCI_MANIFEST, DOCKER_MANIFEST_LIST, DOCKER_MANIFEST))
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
@@ -96,6 +100,22 @@ class RemoteRegistry:
             if named is not None and computed != named:
                 raise UpstreamInvalid(f"{origin(self.base)} sent a manifest of another digest than {named}")
             return RemoteManifest(computed, essence(answer.headers.get("content-type", "")), payload)
+
+    async def referrers(self, name: RepositoryName, subject: Digest) -> list[Digest] | None:
+        """What refers to the manifest there, page after page; None where the registry has no referrers API."""
+        found: list[Digest] = []
+        path = f"/v2/{name}/referrers/{subject}"
+        for _ in range(MOST_PAGES):
+            async with self.ask(Ask("GET", path, pull_scope(name))) as answer:
+                if answer.status in (404, 405) and not found:
+                    return None
+                require(answer, 200)
+                found += _digests(await answer.read(LARGEST_MANIFEST), self.base)
+                following = _NEXT.search(answer.headers.get("link", ""))
+            if following is None or not same_origin(urljoin(self.base + path, following[1]), self.base):
+                break
+            path = following[1]
+        return found
 
     async def blob_size(self, name: RepositoryName, digest: Digest) -> int | None:
         """The blob's length; None where the registry does not say."""
@@ -186,6 +206,14 @@ def require(answer: Answer, *statuses: int) -> None:
     if answer.status in (401, 403):
         raise UpstreamRefused(text, status=answer.status)
     raise UpstreamInvalid(text, status=answer.status)
+
+
+def _digests(payload: bytes, base: str) -> list[Digest]:
+    """The digests that an index lists. UpstreamInvalid."""
+    try:
+        return [Digest.parse(entry["digest"]) for entry in json.loads(payload).get("manifests") or ()]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, DigestInvalid):
+        raise UpstreamInvalid(f"{origin(base)} sent a list of referrers that is none") from None
 
 
 def _named_digest(answer: Answer) -> Digest | None:

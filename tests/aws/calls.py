@@ -100,7 +100,11 @@ CALLS: dict[str, Make] = {
     "GetLifecyclePolicyPreview": _preview,
     "GetRepositoryPolicy": _policy,
     "InitiateLayerUpload": lambda ecr, name: {"repositoryName": name},
-    "ListImages": lambda ecr, name: {**_image(ecr, name), "maxResults": 1, "filter": {"tagStatus": "TAGGED"}},
+    "ListImages": lambda ecr, name: {
+        "repositoryName": _image(ecr, name)["repositoryName"],
+        "maxResults": 1,
+        "filter": {"tagStatus": "TAGGED"},
+    },
     "ListTagsForResource": lambda ecr, name: {"resourceArn": _arn(name)},
     "PutImage": _new_image,
     "PutImageScanningConfiguration": lambda ecr, name: {

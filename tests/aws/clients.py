@@ -34,15 +34,19 @@ class Front:
     def client(self, key: str = KEY_ID, secret: str = KEY_SECRET, service: str = "ecr", **options: Any) -> Any:
         """A client with these credentials, by default the administrator's."""
         config = Config(retries={"total_max_attempts": 1}, connect_timeout=10, read_timeout=60)
+        options.setdefault("config", config)
         return boto3.client(
             service,
             endpoint_url=f"http://{self.host}",
             aws_access_key_id=key,
             aws_secret_access_key=secret,
             region_name="us-east-1",
-            config=config,
             **options,
         )
+
+    def unchecked(self) -> Ecr:
+        """The administrator's client, which sends whatever it is given."""
+        return self.client(config=Config(parameter_validation=False, retries={"total_max_attempts": 1}))
 
     def account(self, number: str) -> Ecr:
         """The client of an account of developer mode."""
