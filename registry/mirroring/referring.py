@@ -9,12 +9,15 @@ import logging
 
 from estiva.digest import Digest
 from estiva.errors import ManifestUnknown, RegistryError, Unavailable
-from estiva.reference import RepositoryName, Tag
+from estiva.manifest import Manifest
+from estiva.reference import Reference, RepositoryName, Tag
 from registry.listing import Listing
 from registry.mirroring.cache import BUDGET, Importer, PullThroughCache, in_a_task, refusal
+from registry.mirroring.keeping import parse
 from registry.mirroring.rules import Rule
 from registry.mirroring.upstreams import Upstream
 from registry.upstream.errors import UpstreamAbsent, UpstreamError, UpstreamRefused, UpstreamUnavailable
+from registry.upstream.remote import RemoteRegistry
 
 logger = logging.getLogger("estiva.mirroring")
 
@@ -61,22 +64,44 @@ async def _is_cached(cache: PullThroughCache, name: RepositoryName, subject: Dig
 async def _bring(
     cache: PullThroughCache, rule: Rule, upstream: Upstream, name: RepositoryName, subject: Digest
 ) -> None:
-    theirs = rule.upstream_name(name)
+    remote, theirs = upstream.remote, rule.upstream_name(name)
     try:
-        listed = await upstream.remote.referrers(theirs, subject)
+        listed = await remote.referrers(theirs, subject)
         if listed is None:
-            tag = Tag(f"{subject.algorithm.value}-{subject.hex[:64]}")
-            await cache.keeping.manifest(name, tag, await upstream.remote.manifest(theirs, tag))
-            return
+            listed = await _tagged(cache, remote, name, theirs, subject)
         for digest in listed[:MOST_REFERRERS]:
             if await cache.pulling.find_manifest(name, digest) is None:
-                await cache.keeping.manifest(name, digest, await upstream.remote.manifest(theirs, digest))
-    except (UpstreamAbsent, UpstreamRefused) as error:
-        logger.info("%s has no referrers of %s for us: %s", rule.host, subject, error)
+                await _keep(cache, remote, name, theirs, digest)
+    except UpstreamRefused as error:
+        logger.info("%s does not let us have referrers of %s: %s", rule.host, subject, error)
     except UpstreamUnavailable as error:
         upstream.rest(error.retry_after)
         raise
     upstream.woke()
+
+
+async def _tagged(
+    cache: PullThroughCache, remote: RemoteRegistry, name: RepositoryName, theirs: RepositoryName, subject: Digest
+) -> list[Digest]:
+    """What the tag lists that stands for the referrers API; the tag is kept here too."""
+    kept = await _keep(cache, remote, name, theirs, Tag(f"{subject.algorithm.value}-{subject.hex[:64]}"))
+    return [child.digest for child in kept.children] if kept is not None else []
+
+
+async def _keep(
+    cache: PullThroughCache,
+    remote: RemoteRegistry,
+    name: RepositoryName,
+    theirs: RepositoryName,
+    reference: Reference,
+) -> Manifest | None:
+    """Fetch and keep a manifest; None where the upstream has none."""
+    try:
+        found = await remote.manifest(theirs, reference)
+    except UpstreamAbsent:
+        return None
+    await cache.keeping.manifest(name, reference, found)
+    return parse(found)
 
 
 def _refusal(rule: Rule, error: Exception) -> RegistryError:

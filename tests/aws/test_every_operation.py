@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
@@ -95,7 +95,7 @@ def _three_repositories(ecr: Ecr) -> dict[str, Any]:
     return {}
 
 
-PAGED = {
+PAGED: dict[str, tuple[str, str, Callable[[Ecr], dict[str, Any]]]] = {
     "DescribeImages": ("imageDetails", "imageDigest", _three_images),
     "DescribePullThroughCacheRules": ("pullThroughCacheRules", "ecrRepositoryPrefix", _three_rules),
     "DescribeRepositories": ("repositories", "repositoryName", _three_repositories),
@@ -122,7 +122,7 @@ def test_every_paginator_shows_everything_once(front: Front, operation: str) -> 
         assert [entry[by] for page in pages for entry in page] == [entry[by] for entry in whole[key]]
 
 
-WAITERS = {
+WAITERS: dict[str, tuple[Callable[[Ecr], Mapping[str, Any]], str]] = {
     # That a scan which succeeds ends it is in test_mirroring.py, where a scanner is.
     "image_scan_complete": (lambda ecr: CALLS["StartImageScan"](ecr, new_repository(ecr)), "ScanNotFound"),
     "lifecycle_policy_preview_complete": (

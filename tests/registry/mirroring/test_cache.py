@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -14,76 +13,15 @@ from estiva.reference import RepositoryName, Tag
 from registry import Registry
 from registry.mirroring.arriving import ArrivingBlob
 from registry.mirroring.cache import PullThroughCache, RemoteSize
-from registry.mirroring.importing import import_worker
 from registry.queueing import Worker
 from registry.upstream.errors import UpstreamInvalid, UpstreamUnavailable
 from registry.upstream.tokens import Credential
-from storage.metadata.audit import Actor
 from storage.metadata.blobs import BlobRecord
 from storage.metadata.pull_through import RuleRecord
-from storage.metadata.sqlite import SQLiteDatabase
 from tests.fixtures.documents import image, index
 from tests.fixtures.registry import push_blob, push_manifest
 from tests.fixtures.upstream import BASIC, FakeUpstream, upstream_running
-
-ACTOR = Actor("user/test")
-LAYER = bytes(range(256)) * 8192  # 2 MiB
-CONFIG = b'{"architecture":"amd64"}'
-IMAGE = image(CONFIG, LAYER)
-NAME, THEIRS, TAG = RepositoryName("hub/team/app"), "team/app", Tag("1")
-
-
-class Anybody:
-    """Whoever pulls, and may."""
-
-    def __init__(self, allowed: bool = True) -> None:
-        self.allowed = allowed
-
-    async def may_import(self) -> bool:
-        return self.allowed
-
-    async def require_import(self, exists: bool) -> None:
-        if not self.allowed:
-            raise Denied
-
-
-@pytest.fixture(autouse=True)
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pauses between tries are tested by themselves."""
-    monkeypatch.setattr("registry.upstream.pacing.FIRST_PAUSE", 0.01)
-
-
-@pytest.fixture
-async def upstream() -> AsyncIterator[FakeUpstream]:
-    async with upstream_running() as upstream:
-        upstream.add_blob(THEIRS, CONFIG)
-        upstream.add_blob(THEIRS, LAYER)
-        upstream.add_manifest(THEIRS, IMAGE, "1")
-        yield upstream
-
-
-@pytest.fixture
-async def cache(registry: Registry, upstream: FakeUpstream) -> AsyncIterator[PullThroughCache]:
-    await registry.cache.rules.create(ACTOR, "", RuleRecord("hub", upstream.url))
-    yield registry.cache
-    await registry.cache.close()
-
-
-@pytest.fixture
-def worker(database: SQLiteDatabase, cache: PullThroughCache) -> Worker:
-    return import_worker(database, cache)
-
-
-async def pull(cache: PullThroughCache, name: RepositoryName = NAME, tag: Tag = TAG) -> bytes:
-    return (await cache.manifest(name, tag, Anybody())).stored.payload
-
-
-async def content(cache: PullThroughCache, digest: Digest, name: RepositoryName = NAME) -> bytes:
-    found = await cache.blob(name, digest, Anybody())
-    if isinstance(found, ArrivingBlob):
-        return b"".join([piece async for piece in found.read(0, found.size)])
-    with await cache.pulling.open(found) as file:
-        return file.read()
+from tests.registry.mirroring.pulls import ACTOR, CONFIG, IMAGE, LAYER, NAME, TAG, THEIRS, Anybody, content, pull
 
 
 async def test_an_image_comes_through_and_is_kept(cache: PullThroughCache, upstream: FakeUpstream) -> None:
