@@ -147,7 +147,8 @@ class ContainerDefinition:
     """Name of the variable → `valueFrom`."""
     port_mappings: tuple[PortMapping, ...] = ()
     depends_on: tuple[Dependency, ...] = ()
-    start_timeout: int = 180
+    start_timeout: int | None = None
+    """How long others wait, from its start, for it to become what they depend on; None: for ever."""
     stop_timeout: int = 30
     health_check: HealthCheck | None = None
     restart_policy: RestartPolicy | None = None

@@ -27,12 +27,20 @@ class Refused(Exception):
     """The engine (or what it asked for us) said no, in words an operator understands.
 
     `name` is what the ECS agent calls it, such as `CannotPullContainerError`; `lasting` says that asking again does
-    not help (a missing digest, a bad command), `port_taken` that another instance may be free.
+    not help (a missing digest, a bad command), `port_taken` that another instance may be free. `container` is the
+    container of the task it was about, where it was about one.
     """
 
-    def __init__(self, name: str, message: str, *, lasting: bool = False, port_taken: bool = False) -> None:
+    def __init__(
+        self, name: str, message: str, *, lasting: bool = False, port_taken: bool = False, container: str | None = None
+    ) -> None:
         super().__init__(f"{name}: {message}")
         self.name, self.message, self.lasting, self.port_taken = name, message, lasting, port_taken
+        self.container = container
+
+    def about(self, container: str) -> "Refused":
+        """The same, said about this container."""
+        return Refused(self.name, self.message, lasting=self.lasting, port_taken=self.port_taken, container=container)
 
 
 class ContainerStatus(StrEnum):
@@ -210,12 +218,18 @@ class Driver(Protocol):
         """Do the next safe steps towards running: networks, volumes, creates, starts that `dependsOn` allows.
 
         Images must have been pulled. Call again until all containers run (or may never): it does not wait for
-        dependencies. Containers whose restart policy says so are started again here. Refused.
+        dependencies. Containers whose restart policy says so are started again here (`steps.is_restarted` says
+        which), so judge a task that is wanted by what this returns. The view has every container of the task, in the
+        order of its definition. Refused; `TaskDependencyError` where a dependency can no longer come true.
         """
         ...
 
     async def stop(self, task_id: str) -> TaskView:
-        """Stop its containers in the reverse order of `dependsOn`, each with its own stop timeout."""
+        """Stop its containers in the reverse order of `dependsOn`, each with its own stop timeout.
+
+        Returns what is there then, which is nothing where the engine has nothing of the task. Containers that were
+        created and never started stay as they are; nothing starts them but `advance`.
+        """
         ...
 
     async def forget(self, task_id: str) -> None:
@@ -223,7 +237,7 @@ class Driver(Protocol):
         ...
 
     async def task(self, task_id: str) -> TaskView | None:
-        """One task as it is, or None where the engine has nothing of it."""
+        """One task as it is, or None where the engine has nothing of it. Containers not created yet are absent."""
         ...
 
     async def tasks(self) -> list[TaskView]:
