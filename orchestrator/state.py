@@ -182,6 +182,7 @@ class Deployment:
     """Launches that failed since the last task that became healthy: what throttling and the breaker count."""
     next_launch_at: float = 0.0
     rollback_of: str | None = None
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

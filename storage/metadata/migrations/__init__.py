@@ -13,7 +13,7 @@ from sqlalchemy.pool import NullPool
 
 from storage.metadata.opening import sqlite_file
 
-HEAD = "0007"
+HEAD = "0008"
 LOCK = 0x657374697661
 """The advisory lock of whoever migrates: replicas that start together take turns, and the first does the work."""
 LOCK_TIMEOUT = "120s"

@@ -1,0 +1,62 @@
+"""Which digests run: asked in the transaction that would delete one."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from estiva.digest import Digest
+from estiva.reference import RepositoryName
+from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Statement, Work
+
+TASK = "task"
+DEPLOYMENT = "deployment"
+
+ENTER = """
+INSERT INTO image_uses (repository, digest, account, cluster, kind, user_id, service)
+VALUES (:repository, :digest, :account, :cluster, :kind, :user, :service) ON CONFLICT DO NOTHING
+"""
+FORGET = """
+DELETE FROM image_uses WHERE account = :account AND cluster = :cluster AND kind = :kind AND service = :service
+AND user_id = :user
+"""
+OF_REPOSITORY = """
+SELECT digest, account, cluster, kind, user_id, service FROM image_uses WHERE repository = :repository
+ORDER BY digest, account, cluster, kind, service, user_id
+"""
+
+Images = Sequence[tuple[RepositoryName, Digest]]
+"""Images of ours that something runs; those of other registries are nobody's to keep here."""
+
+
+class User(NamedTuple):
+    """Who uses an image: a task, or a deployment of a service (empty for a task that is none's)."""
+
+    key: ClusterKey
+    kind: str
+    id: str
+    service: str
+
+
+def enter(user: User, images: Images) -> Work[None]:
+    """Note that the user runs these images. Part of the transaction in which it comes to be."""
+    for name, digest in images:
+        yield Statement(ENTER, _values(user) | {"repository": name.key, "digest": str(digest)})
+
+
+def forget(user: User) -> Work[None]:
+    """Note that the user runs nothing any more."""
+    yield Statement(FORGET, _values(user))
+
+
+def of_repository(name: RepositoryName) -> Work[Mapping[Digest, list[User]]]:
+    """Every digest of the repository that is used, with its users."""
+    found: dict[Digest, list[User]] = {}
+    rows = yield Statement(OF_REPOSITORY, {"repository": name.key})
+    for digest, account, cluster, kind, identifier, service in rows:
+        user = User(ClusterKey(account, cluster), kind, identifier, service)
+        found.setdefault(Digest.parse(digest), []).append(user)
+    return found
+
+
+def _values(user: User) -> dict[str, Any]:
+    return {**user.key.parameters, "kind": user.kind, "user": user.id, "service": user.service}
