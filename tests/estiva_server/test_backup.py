@@ -62,10 +62,10 @@ async def check(data: Path, threads: ThreadPoolExecutor) -> int:
 async def test_what_is_put_back_is_sound_though_everybody_pushed_and_collected_meanwhile(
     registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path
 ) -> None:
-    pushing = True
+    pushing, number = True, 0
 
     async def push() -> None:
-        number = 0
+        nonlocal number
         while pushing:
             number += 1
             layer = b"layer %d" % number
@@ -75,10 +75,16 @@ async def test_what_is_put_back_is_sound_though_everybody_pushed_and_collected_m
                 await push_manifest(registry, image(b"{}", layer, LAYERS[number % 30]), f"t{number}")
             await registry.collecting.run()
 
+    async def more_is_pushed() -> None:
+        enough = number + 10
+        async with asyncio.timeout(60):
+            while number < enough:
+                await asyncio.sleep(0.01)
+
     pusher = asyncio.create_task(push())
-    await asyncio.sleep(0.3)
+    await more_is_pushed()
     first = await asyncio.to_thread(back_up, data, tmp_path / "backup")
-    await asyncio.sleep(0.3)
+    await more_is_pushed()
     second = await asyncio.to_thread(back_up, data, tmp_path / "backup")
     pushing = False
     await asyncio.gather(pusher, return_exceptions=True)

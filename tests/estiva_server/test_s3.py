@@ -14,7 +14,7 @@ import pytest
 
 from estiva.mediatypes import OCI_MANIFEST
 from storage.blobs.s3.state import LEASE
-from tests.fixtures.s3 import CREDENTIALS, S3Server, s3_server_running
+from tests.fixtures.s3 import BUCKET, CREDENTIALS, S3Server, s3_server_running
 from tests.fixtures.wire import REPOSITORY, begin, digest_of, pull, push
 from tests.serving import OPEN, Registry, registry_running
 
@@ -125,8 +125,7 @@ def test_an_upload_whose_server_was_killed_goes_on_on_another(start: Start, s3_s
     with client_of(first) as client:
         location = begin(client)
     with _sending_some_of_a_body(first, location, content[: 20 * MIB]):
-        _await(lambda: s3_server.multiparts(prefix) != [])
-        time.sleep(2)
+        _await(lambda: _parts(s3_server, prefix) > 0)
         os.kill(first.process.pid, signal.SIGKILL)
     time.sleep(LEASE + 2)
     with client_of(second) as client:
@@ -174,7 +173,17 @@ def _sending_some_of_a_body(registry: Registry, location: str, content: bytes) -
         yield
 
 
-def _await(condition: Callable[[], bool], patience: float = 30) -> None:
+def _parts(s3_server: S3Server, prefix: str) -> int:
+    """How many parts the one unfinished multipart upload has."""
+    client = s3_server.client()
+    unfinished = client.list_multipart_uploads(Bucket=BUCKET, Prefix=prefix).get("Uploads", ())
+    if not unfinished:
+        return 0
+    answer = client.list_parts(Bucket=BUCKET, Key=unfinished[0]["Key"], UploadId=unfinished[0]["UploadId"])
+    return len(answer.get("Parts", ()))
+
+
+def _await(condition: Callable[[], bool], patience: float = 60) -> None:
     end = time.monotonic() + patience
     while not condition():
         assert time.monotonic() < end

@@ -6,6 +6,7 @@ import json
 import random
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -52,6 +53,13 @@ class Ledger:
     """Repository, tag and digest, for tags that are pushed once."""
     sessions: list[Session] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
+
+    def await_images(self, count: int = 1, patience: float = 60) -> None:
+        """Return once so many images were acknowledged and a long upload is under way."""
+        deadline = time.monotonic() + patience
+        while len(self.tags) < count or not self.sessions:
+            assert time.monotonic() < deadline, f"nothing is pushed: {self.refusals}"
+            time.sleep(0.01)
 
 
 class Client:

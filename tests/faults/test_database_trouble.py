@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-import time
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -15,21 +15,24 @@ from storage.metadata.database import Statement, Work
 from storage.metadata.migrations import migrate
 from storage.metadata.sqlite import SQLiteDatabase
 
-PATIENCE = 5
+PATIENCE = 60
 
 
 class Failing:
-    """A connection that answers some statements with an error of the disk."""
+    """A connection that answers some statements with an error of the disk; `spared` transactions go well before."""
 
-    def __init__(self, connection: sqlite3.Connection, *statements: str) -> None:
+    def __init__(self, connection: sqlite3.Connection, *statements: str, spared: int = 0) -> None:
         self.connection = connection
         self.statements = statements
+        self.spared = spared
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.connection, name)
 
     def execute(self, sql: str, *parameters: Any) -> sqlite3.Cursor:
-        if sql in self.statements:
+        if self.spared:
+            self.spared -= sql == "COMMIT"
+        elif sql in self.statements:
             raise sqlite3.OperationalError("disk I/O error")
         return self.connection.execute(sql, *parameters)
 
@@ -44,15 +47,24 @@ async def enter(database: SQLiteDatabase, name: str) -> int:
     return await asyncio.wait_for(database.write(lambda: repositories.ensure(RepositoryName(name))), PATIENCE)
 
 
-async def busy(database: SQLiteDatabase) -> None:
-    """Keep the writer at work for a moment, so that those who come now are committed together."""
+async def enter_together(database: SQLiteDatabase, *entered: str) -> list[int | BaseException]:
+    """What comes of each when all are committed together: the writer is kept at work until all of them wait."""
+    begun, go_on = threading.Event(), threading.Event()
 
-    def work() -> Work[None]:
-        time.sleep(0.2)
+    def hold() -> Work[None]:
         yield Statement("SELECT 1")
-        raise LookupError("nothing was to be written")
+        begun.set()
+        assert go_on.wait(20)
 
-    await database.write(work)
+    held = asyncio.create_task(database.write(hold))
+    assert await asyncio.to_thread(begun.wait, 20)
+    waiting = [asyncio.create_task(enter(database, name)) for name in entered]
+    async with asyncio.timeout(20):
+        while database._queue.qsize() < len(entered):
+            await asyncio.sleep(0)
+    go_on.set()
+    await held
+    return await asyncio.gather(*waiting, return_exceptions=True)
 
 
 async def names(database: SQLiteDatabase) -> list[str]:
@@ -73,12 +85,10 @@ async def test_a_write_that_fails_is_refused_and_the_next_one_works(
     database: SQLiteDatabase, failing: tuple[str, ...]
 ) -> None:
     assert await enter(database, "before") == 1
-    database._writer = Failing(database._writer, *failing)  # type: ignore[assignment]
+    database._writer = Failing(database._writer, *failing, spared=1)  # type: ignore[assignment]
     # Two that wait for the same commit; one alone needs no savepoint.
-    lost = await asyncio.gather(
-        busy(database), *(enter(database, name) for name in ("lost", "too")), return_exceptions=True
-    )
-    assert [type(outcome) for outcome in lost[1:]] == [Unavailable, Unavailable]
+    lost = await enter_together(database, "lost", "too")
+    assert [type(outcome) for outcome in lost] == [Unavailable, Unavailable]
     if isinstance(database._writer, Failing):
         database._writer.statements = ()
     await enter(database, "after")

@@ -62,12 +62,11 @@ def problems(registry: Registry, ledger: Ledger) -> list[str]:
 def test_a_worker_that_is_killed_under_load_loses_nothing_and_is_replaced(registry: Registry) -> None:
     before = workers_of(registry)
     with pushing(registry.port, 12, "worker") as ledger:
-        time.sleep(1)
+        ledger.await_images(20)
         os.kill(min(before), signal.SIGKILL)
         time.sleep(1)
     assert ledger.refusals == []
-    eventually(lambda: len(workers_of(registry)) == 2)
-    assert workers_of(registry) != before
+    eventually(lambda: len(workers_of(registry)) == 2 and workers_of(registry) != before)
     assert problems(registry, ledger) == []
 
 

@@ -149,13 +149,13 @@ def test_a_connection_that_says_nothing_is_closed(serve: Serve) -> None:
 
 
 def test_an_idle_connection_is_closed_later(serve: Serve) -> None:
-    with serve(hello, header_timeout=0.2, keep_alive_timeout=0.8).client() as client:
+    with serve(hello, header_timeout=0.2, keep_alive_timeout=2.5).client() as client:
         client.get("/")
         time.sleep(0.5)
         client.get("/")
         started = time.monotonic()
         assert client.at_end()
-        assert time.monotonic() - started > 0.6
+        assert time.monotonic() - started > 1
 
 
 def test_a_small_body_that_does_not_come_is_timed_out(serve: Serve) -> None:
