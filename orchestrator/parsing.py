@@ -1,0 +1,279 @@
+"""ECS's JSON of a task definition, read: its members are of the right types and names already (botocore's model).
+
+What acts becomes a `TaskDefinition`; what is only kept stays in the document, which Describe gives back whole. What
+would make a task run otherwise than it was asked to, and is not known here, is refused by its name.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from orchestrator import rules
+from orchestrator.definition import (
+    Condition,
+    ContainerDefinition,
+    Dependency,
+    Device,
+    HealthCheck,
+    LinuxParameters,
+    LogConfiguration,
+    MountPoint,
+    NetworkMode,
+    PortMapping,
+    RestartPolicy,
+    TaskDefinition,
+    Tmpfs,
+    Ulimit,
+    Volume,
+    VolumesFrom,
+)
+from orchestrator.rules import DefinitionInvalid
+
+Document = Mapping[str, Any]
+
+KEPT_ONLY = (
+    "enableFaultInjection",
+    "ephemeralStorage",
+    "executionRoleArn",
+    "requiresCompatibilities",
+    "taskRoleArn",
+    "trustedExecutionConfiguration",
+)
+"""Members of a task definition that are kept and given back, and change nothing of what runs."""
+_REFUSED_VOLUMES = (
+    "efsVolumeConfiguration",
+    "fsxWindowsFileServerVolumeConfiguration",
+    "s3filesVolumeConfiguration",
+    "configuredAtLaunch",
+)
+_REFUSED = ("firelensConfiguration", "credentialSpecs", "environmentFiles")
+_LISTS = ("portMappings", "environment", "mountPoints", "volumesFrom", "systemControls")
+_ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
+_VCPU = re.compile(r"([0-9]{0,6}(?:\.[0-9]{1,6})?)\s*vcpus?", re.IGNORECASE)
+_GIGABYTES = re.compile(r"([0-9]{0,6}(?:\.[0-9]{1,6})?)\s*gb", re.IGNORECASE)
+
+
+def with_defaults(document: Document) -> Document:
+    """The document as ECS gives it back: with the defaults that it adds, which clients compare theirs with."""
+    containers = [_container_with_defaults(container) for container in document["containerDefinitions"]]
+    return {"volumes": [], "placementConstraints": [], **document, "containerDefinitions": containers}
+
+
+def parse(document: Document, revision: int = 0) -> TaskDefinition:
+    """The definition that a document says, held to ECS's rules. DefinitionInvalid."""
+    _refuse(document)
+    mode = NetworkMode(document.get("networkMode", "bridge"))
+    platform = document.get("runtimePlatform", {})
+    definition = TaskDefinition(
+        document["family"],
+        revision,
+        tuple(_container(container, mode) for container in document["containerDefinitions"]),
+        tuple(_volume(volume) for volume in document.get("volumes", ())),
+        mode,
+        cpu_units(document.get("cpu")),
+        mebibytes(document.get("memory")),
+        _ARCHITECTURES.get(platform.get("cpuArchitecture", "")),
+        document.get("pidMode"),
+        document.get("ipcMode"),
+    )
+    rules.check(definition)
+    return definition
+
+
+def cpu_units(text: str | None) -> int | None:
+    """Units of 1/1024 processor: `256`, or `.25 vCPU`. DefinitionInvalid."""
+    return _amount(text, _VCPU, "cpu")
+
+
+def mebibytes(text: str | None) -> int | None:
+    """MiB: `512`, or `0.5 GB`. DefinitionInvalid."""
+    return _amount(text, _GIGABYTES, "memory")
+
+
+def _amount(text: str | None, unit: re.Pattern[str], name: str) -> int | None:
+    if not text:
+        return None
+    stripped = text.strip()
+    in_units = unit.fullmatch(stripped)
+    if in_units is not None and in_units[1]:
+        amount = int(float(in_units[1]) * 1024)
+    elif stripped.isascii() and stripped.isdigit() and len(stripped) <= 9:
+        amount = int(stripped)
+    else:
+        amount = 0
+    if amount <= 0:
+        raise DefinitionInvalid(f"Invalid '{name}' setting for task.")
+    return amount
+
+
+def _refuse(document: Document) -> None:
+    for name in _unsupported(document):
+        raise rules.not_supported(name)
+
+
+def _unsupported(document: Document) -> Iterator[str]:
+    for container in document["containerDefinitions"]:
+        yield from (f"containerDefinitions.{name}" for name in _unsupported_of(container))
+    for volume in document.get("volumes", ()):
+        yield from (f"volumes.{name}" for name in _REFUSED_VOLUMES if volume.get(name))
+    yield from (name for name in ("proxyConfiguration", "inferenceAccelerators") if document.get(name))
+    if document.get("runtimePlatform", {}).get("operatingSystemFamily", "LINUX") != "LINUX":
+        yield "runtimePlatform.operatingSystemFamily"
+
+
+def _unsupported_of(container: Document) -> Iterator[str]:
+    yield from (name for name in _REFUSED if container.get(name))
+    if container.get("logConfiguration", {}).get("secretOptions"):
+        yield "logConfiguration.secretOptions"
+    if any("containerPortRange" in port for port in container.get("portMappings", ())):
+        yield "portMappings.containerPortRange"
+    if any(one["type"] != "GPU" for one in container.get("resourceRequirements", ())):
+        yield "resourceRequirements"
+
+
+def _container_with_defaults(container: Document) -> Document:
+    ports = [{"protocol": "tcp", **port} for port in container.get("portMappings", ())]
+    lists: dict[str, Any] = {name: [] for name in _LISTS}
+    return {"cpu": 0, "essential": True, **lists, **container, "portMappings": ports}
+
+
+def _container(given: Document, mode: NetworkMode) -> ContainerDefinition:
+    requirements = {one["type"]: one["value"] for one in given.get("resourceRequirements", ())}
+    optional = {
+        field: given[name]
+        for field, name in (
+            ("start_timeout", "startTimeout"),
+            ("stop_timeout", "stopTimeout"),
+            ("hostname", "hostname"),
+            ("user", "user"),
+            ("working_directory", "workingDirectory"),
+        )
+        if name in given
+    }
+    return ContainerDefinition(
+        given.get("name", ""),
+        given.get("image", ""),
+        given.get("essential", True),
+        given.get("cpu", 0),
+        given.get("memory"),
+        given.get("memoryReservation"),
+        _words(given, "entryPoint"),
+        _words(given, "command"),
+        _pairs(given.get("environment", ()), "name", "value"),
+        _pairs(given.get("secrets", ()), "name", "valueFrom"),
+        tuple(_port(port, mode) for port in given.get("portMappings", ())),
+        tuple(Dependency(one["containerName"], Condition(one["condition"])) for one in given.get("dependsOn", ())),
+        health_check=_health_check(given.get("healthCheck")),
+        restart_policy=_restart_policy(given.get("restartPolicy", {})),
+        mount_points=tuple(_mount(mount) for mount in given.get("mountPoints", ())),
+        volumes_from=tuple(
+            VolumesFrom(one.get("sourceContainer", ""), one.get("readOnly", False))
+            for one in given.get("volumesFrom", ())
+        ),
+        ulimits=tuple(Ulimit(one["name"], one["softLimit"], one["hardLimit"]) for one in given.get("ulimits", ())),
+        linux_parameters=_linux(given.get("linuxParameters", {})),
+        log_configuration=_log(given.get("logConfiguration")),
+        disable_networking=given.get("disableNetworking", False),
+        privileged=given.get("privileged", False),
+        readonly_root_filesystem=given.get("readonlyRootFilesystem", False),
+        dns_servers=tuple(given.get("dnsServers", ())),
+        dns_search_domains=tuple(given.get("dnsSearchDomains", ())),
+        extra_hosts=_pairs(given.get("extraHosts", ()), "hostname", "ipAddress"),
+        links=tuple(given.get("links", ())),
+        docker_security_options=tuple(given.get("dockerSecurityOptions", ())),
+        docker_labels=dict(given.get("dockerLabels", {})),
+        system_controls=_pairs(given.get("systemControls", ()), "namespace", "value"),
+        interactive=given.get("interactive", False),
+        pseudo_terminal=given.get("pseudoTerminal", False),
+        gpus=_gpus(requirements.get("GPU", "0")),
+        resolves_at_launch=given.get("versionConsistency") == "disabled",
+        **optional,
+    )
+
+
+def _words(given: Document, name: str) -> tuple[str, ...] | None:
+    return tuple(given[name]) if given.get(name) else None
+
+
+def _pairs(given: Iterable[Mapping[str, str]], key: str, value: str) -> dict[str, str]:
+    return {one[key]: one.get(value, "") for one in given if one.get(key)}
+
+
+def _gpus(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 3:
+        raise DefinitionInvalid("Invalid 'resourceRequirements' setting: the value of GPU is a number.")
+    return int(text)
+
+
+def _port(given: Document, mode: NetworkMode) -> PortMapping:
+    container, host = given.get("containerPort", 0), given.get("hostPort") or None
+    if mode in (NetworkMode.HOST, NetworkMode.AWSVPC) and host not in (None, container):
+        raise DefinitionInvalid(
+            f"When networkMode={mode.value}, the host ports and container ports in port mappings must match."
+        )
+    # With awsvpc every task has that port for itself: what the engine publishes it as is its own to choose.
+    shown = {NetworkMode.HOST: container, NetworkMode.AWSVPC: None}.get(mode, host)
+    return PortMapping(container, shown, given.get("protocol", "tcp"), given.get("name"))
+
+
+def _health_check(given: Document | None) -> HealthCheck | None:
+    if given is None:
+        return None
+    return HealthCheck(
+        tuple(given["command"]),
+        given.get("interval", 30),
+        given.get("timeout", 5),
+        given.get("retries", 3),
+        given.get("startPeriod", 0),
+    )
+
+
+def _restart_policy(given: Document) -> RestartPolicy | None:
+    if not given.get("enabled", False):
+        return None
+    return RestartPolicy(frozenset(given.get("ignoredExitCodes", ())), given.get("restartAttemptPeriod", 300))
+
+
+def _mount(given: Document) -> MountPoint:
+    return MountPoint(given.get("sourceVolume", ""), given.get("containerPath", ""), given.get("readOnly", False))
+
+
+def _linux(given: Document) -> LinuxParameters:
+    capabilities = given.get("capabilities", {})
+    devices = (_device(device) for device in given.get("devices", ()))
+    return LinuxParameters(
+        tuple(capabilities.get("add", ())),
+        tuple(capabilities.get("drop", ())),
+        tuple(devices),
+        given.get("initProcessEnabled", False),
+        given.get("sharedMemorySize"),
+        given.get("maxSwap"),
+        given.get("swappiness"),
+        tuple(
+            Tmpfs(one["containerPath"], one["size"], tuple(one.get("mountOptions", ())))
+            for one in given.get("tmpfs", ())
+        ),
+    )
+
+
+def _device(given: Document) -> Device:
+    permissions = tuple(given.get("permissions") or ("read", "write", "mknod"))
+    return Device(given["hostPath"], given.get("containerPath"), permissions)
+
+
+def _log(given: Document | None) -> LogConfiguration | None:
+    return None if given is None else LogConfiguration(given["logDriver"], dict(given.get("options", {})))
+
+
+def _volume(given: Document) -> Volume:
+    name = given.get("name", "")
+    engine = given.get("dockerVolumeConfiguration", {})
+    return Volume(
+        name,
+        given.get("host", {}).get("sourcePath"),
+        name if engine.get("scope") == "shared" else None,
+        engine.get("driver"),
+        dict(engine.get("driverOpts", {})),
+        dict(engine.get("labels", {})),
+        engine.get("autoprovision", False),
+    )
