@@ -1,0 +1,139 @@
+"""Requests onto a connection and answers from it: files by sendfile, big bodies through one buffer."""
+
+import http.client
+import os
+import selectors
+import socket
+import ssl
+from collections.abc import Callable, Iterator
+
+from estiva import __version__
+from estiva.failures import ConnectionFailed, ContentInvalid
+from estiva.protocol.steps import FileSlice, Request, Response, Sink
+
+USER_AGENT = f"estiva/{__version__}"
+TIMEOUT = 60.0
+BUFFER = 1 << 18
+LARGEST_IN_MEMORY = 32 << 20
+_SENDFILE = hasattr(os, "sendfile")
+
+Stop = Callable[[], bool]
+
+
+class Stopped(Exception):
+    """The transfer was given up, as another part of the same work failed."""
+
+
+def send(
+    connection: http.client.HTTPConnection, request: Request, target: tuple[str, dict[str, str]], stop: Stop
+) -> None:
+    """The request with its body; `target` is what the request line names, and what a proxy wants besides."""
+    url, more = target
+    connection.putrequest(request.method, url, skip_host=True, skip_accept_encoding=True)
+    for name, value in (head_of(request) | more).items():
+        connection.putheader(name, value)
+    try:
+        _send_body(connection, request, stop)
+    except (BrokenPipeError, ConnectionResetError):
+        # The registry may have answered before it had all, and hung up: its answer says why.
+        if connection.sock is None or not is_ready(connection.sock, selectors.EVENT_READ, 1):
+            raise
+
+
+def head_of(request: Request) -> dict[str, str]:
+    """The request's headers with those that every request has."""
+    authority = request.url.partition("://")[2].partition("/")[0]
+    headers = {"Host": authority, "User-Agent": USER_AGENT, "Accept-Encoding": "identity"}
+    if request.method in ("POST", "PUT", "PATCH"):
+        headers["Content-Length"] = str(length_of(request))
+    return headers | dict(request.headers)
+
+
+def length_of(request: Request) -> int:
+    """The length of the request's body."""
+    return len(request.body) if isinstance(request.body, bytes) else request.body.length
+
+
+def received(answer: http.client.HTTPResponse, request: Request, stop: Stop) -> Response:
+    """The answer, its body in the request's sink where that accepts it."""
+    headers = {name.lower(): value for name, value in answer.getheaders()}
+    response = Response(answer.status, headers, url=request.url)
+    if request.sink is not None and request.sink.accept(response):
+        _pour(answer, request.sink, stop)
+        return response
+    body = answer.read(LARGEST_IN_MEMORY + 1)
+    if len(body) > LARGEST_IN_MEMORY:
+        raise ConnectionFailed(f"{request.url} answers with more than {LARGEST_IN_MEMORY} bytes")
+    if answer.length and request.method != "HEAD":
+        raise http.client.IncompleteRead(body, answer.length)
+    return Response(answer.status, headers, body, request.url)
+
+
+def is_ready(sock: socket.socket, event: int, seconds: float) -> bool:
+    """Whether the socket can be read or written, within so many seconds."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sock, event)
+        return bool(selector.select(seconds))
+
+
+def _send_body(connection: http.client.HTTPConnection, request: Request, stop: Stop) -> None:
+    if isinstance(request.body, bytes):
+        connection.endheaders(request.body or None)
+        if request.sent and request.body:
+            request.sent(len(request.body))
+        return
+    connection.endheaders()
+    for count in _send_file(connection.sock, request.body):
+        if request.sent:
+            request.sent(count)
+        if stop():
+            raise Stopped
+
+
+def _send_file(sock: socket.socket, source: FileSlice) -> Iterator[int]:
+    try:
+        file = source.path.open("rb", buffering=0)
+    except OSError as error:
+        raise ContentInvalid(f"cannot read {source.path}: {error.strerror}") from None
+    with file:
+        if _SENDFILE and not isinstance(sock, ssl.SSLSocket):
+            yield from _by_sendfile(sock, file.fileno(), source)
+            return
+        file.seek(source.offset)
+        left = source.length
+        while left:
+            piece = file.read(min(left, BUFFER))
+            if not piece:
+                raise _shorter(source)
+            sock.sendall(piece)
+            left -= len(piece)
+            yield len(piece)
+
+
+def _by_sendfile(sock: socket.socket, file: int, source: FileSlice) -> Iterator[int]:
+    offset, end = source.offset, source.offset + source.length
+    while offset < end:
+        try:
+            count = os.sendfile(sock.fileno(), file, offset, min(end - offset, 4 * BUFFER))
+        except BlockingIOError:
+            if not is_ready(sock, selectors.EVENT_WRITE, sock.gettimeout() or TIMEOUT):
+                raise TimeoutError("timed out") from None
+            continue
+        if count == 0:
+            raise _shorter(source)
+        offset += count
+        yield count
+
+
+def _shorter(source: FileSlice) -> ContentInvalid:
+    return ContentInvalid(f"{source.path} became shorter while it was sent")
+
+
+def _pour(answer: http.client.HTTPResponse, sink: Sink, stop: Stop) -> None:
+    buffer = memoryview(bytearray(BUFFER))
+    while count := answer.readinto(buffer):
+        sink.write(buffer[:count])
+        if stop():
+            raise Stopped
+    if answer.length:
+        raise http.client.IncompleteRead(b"", answer.length)
