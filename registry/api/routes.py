@@ -115,8 +115,8 @@ class RegistryAPI:
         if scope["method"] not in route.methods:
             raise Unsupported(headers={"Allow": ", ".join(sorted(route.methods))})
         endpoint, right = route.methods[scope["method"]]
-        # The version is older than every fact and every right that the answer will rest on.
-        version = self._registry.pulling.version()
+        # The version is older than every fact and every right that the answer will rest on. Writes are never repeated.
+        version = self._registry.pulling.version() if scope["method"] in ("GET", "HEAD") else None
         call = Call(scope, receive, self._admission, self._room.enter(), path, NOBODY, version)
         if "name" in path:
             call.name = await self._named(call, RepositoryName.parse(path["name"]))
