@@ -44,6 +44,7 @@ from estiva_server.observation import Observation, ObservedApp
 from estiva_server.security import Security, build_security
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
 from estiva_server.telling import LOOK_EVERY as COUNT_EVENTS_EVERY
+from orchestrator.pins import Pins
 from registry import Registry
 from registry.api.faults import response_to
 from registry.api.repositories import RepositoriesAPI
@@ -65,7 +66,6 @@ from registry.replicating.replicating import Replicating
 from registry.repositories import Repositories, apply_template
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
-from registry.users import NoUsers
 from storage.metadata.database import Database
 from storage.metadata.opening import open_database
 from storage.metadata.replications import Destination
@@ -155,7 +155,7 @@ def build_registry(
     creating = Creating(database, settings.create_on_push, [apply_template])
     replicating = Replicating(database, Destination(settings.region, settings.account))
     scanning = build_scanning(settings, database, pulling, threads)
-    users = NoUsers()  # nothing runs here yet what is stored here
+    users = Pins()
     return Registry(
         pulling=pulling,
         pushing=Pushing(database, threads, [replicating.after_push, scanning.after_push]),

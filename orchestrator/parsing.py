@@ -48,6 +48,28 @@ _REFUSED_VOLUMES = (
 )
 _REFUSED = ("firelensConfiguration", "credentialSpecs", "environmentFiles")
 _LISTS = ("portMappings", "environment", "mountPoints", "volumesFrom", "systemControls")
+_AS_GIVEN = {
+    "essential": "essential",
+    "cpu": "cpu",
+    "memory": "memory",
+    "memoryReservation": "memory_reservation",
+    "startTimeout": "start_timeout",
+    "stopTimeout": "stop_timeout",
+    "hostname": "hostname",
+    "user": "user",
+    "workingDirectory": "working_directory",
+    "disableNetworking": "disable_networking",
+    "privileged": "privileged",
+    "readonlyRootFilesystem": "readonly_root_filesystem",
+    "interactive": "interactive",
+    "pseudoTerminal": "pseudo_terminal",
+}
+_LISTS_OF_TEXT = {
+    "dnsServers": "dns_servers",
+    "dnsSearchDomains": "dns_search_domains",
+    "links": "links",
+    "dockerSecurityOptions": "docker_security_options",
+}
 _ARCHITECTURES = {"X86_64": "amd64", "ARM64": "arm64"}
 _VCPU = re.compile(r"([0-9]{0,6}(?:\.[0-9]{1,6})?)\s*vcpus?", re.IGNORECASE)
 _GIGABYTES = re.compile(r"([0-9]{0,6}(?:\.[0-9]{1,6})?)\s*gb", re.IGNORECASE)
@@ -139,30 +161,19 @@ def _container_with_defaults(container: Document) -> Document:
 
 def _container(given: Document, mode: NetworkMode) -> ContainerDefinition:
     requirements = {one["type"]: one["value"] for one in given.get("resourceRequirements", ())}
-    optional = {
-        field: given[name]
-        for field, name in (
-            ("start_timeout", "startTimeout"),
-            ("stop_timeout", "stopTimeout"),
-            ("hostname", "hostname"),
-            ("user", "user"),
-            ("working_directory", "workingDirectory"),
-        )
-        if name in given
-    }
+    plain: dict[str, Any] = {field: given[name] for name, field in _AS_GIVEN.items() if name in given}
+    plain |= {field: tuple(given[name]) for name, field in _LISTS_OF_TEXT.items() if name in given}
     return ContainerDefinition(
         given.get("name", ""),
         given.get("image", ""),
-        given.get("essential", True),
-        given.get("cpu", 0),
-        given.get("memory"),
-        given.get("memoryReservation"),
-        _words(given, "entryPoint"),
-        _words(given, "command"),
-        _pairs(given.get("environment", ()), "name", "value"),
-        _pairs(given.get("secrets", ()), "name", "valueFrom"),
-        tuple(_port(port, mode) for port in given.get("portMappings", ())),
-        tuple(Dependency(one["containerName"], Condition(one["condition"])) for one in given.get("dependsOn", ())),
+        entry_point=_words(given, "entryPoint"),
+        command=_words(given, "command"),
+        environment=_pairs(given.get("environment", ()), "name", "value"),
+        secrets=_pairs(given.get("secrets", ()), "name", "valueFrom"),
+        port_mappings=tuple(_port(port, mode) for port in given.get("portMappings", ())),
+        depends_on=tuple(
+            Dependency(one["containerName"], Condition(one["condition"])) for one in given.get("dependsOn", ())
+        ),
         health_check=_health_check(given.get("healthCheck")),
         restart_policy=_restart_policy(given.get("restartPolicy", {})),
         mount_points=tuple(_mount(mount) for mount in given.get("mountPoints", ())),
@@ -173,21 +184,12 @@ def _container(given: Document, mode: NetworkMode) -> ContainerDefinition:
         ulimits=tuple(Ulimit(one["name"], one["softLimit"], one["hardLimit"]) for one in given.get("ulimits", ())),
         linux_parameters=_linux(given.get("linuxParameters", {})),
         log_configuration=_log(given.get("logConfiguration")),
-        disable_networking=given.get("disableNetworking", False),
-        privileged=given.get("privileged", False),
-        readonly_root_filesystem=given.get("readonlyRootFilesystem", False),
-        dns_servers=tuple(given.get("dnsServers", ())),
-        dns_search_domains=tuple(given.get("dnsSearchDomains", ())),
         extra_hosts=_pairs(given.get("extraHosts", ()), "hostname", "ipAddress"),
-        links=tuple(given.get("links", ())),
-        docker_security_options=tuple(given.get("dockerSecurityOptions", ())),
         docker_labels=dict(given.get("dockerLabels", {})),
         system_controls=_pairs(given.get("systemControls", ()), "namespace", "value"),
-        interactive=given.get("interactive", False),
-        pseudo_terminal=given.get("pseudoTerminal", False),
         gpus=_gpus(requirements.get("GPU", "0")),
         resolves_at_launch=given.get("versionConsistency") == "disabled",
-        **optional,
+        **plain,
     )
 
 

@@ -23,6 +23,22 @@ OF_REPOSITORY = """
 SELECT digest, account, cluster, kind, user_id, service FROM image_uses WHERE repository = :repository
 ORDER BY digest, account, cluster, kind, service, user_id
 """
+CHILDREN = """
+SELECT child_digest FROM manifest_children WHERE parent_digest = :digest
+AND repository_id = (SELECT id FROM repositories WHERE name = :name)
+"""
+REFERRERS = """
+SELECT digest FROM manifests WHERE subject = :digest
+AND repository_id = (SELECT id FROM repositories WHERE name = :name)
+"""
+HERE = """
+SELECT 1 FROM manifests WHERE digest = :digest AND repository_id = (SELECT id FROM repositories WHERE name = :name)
+"""
+TAGGED = """
+SELECT digest FROM tags WHERE name = :tag AND repository_id = (SELECT id FROM repositories WHERE name = :name)
+"""
+REFERRING_TAGS = ("", ".sig", ".att", ".sbom")
+"""Ends of the tags under which clients without the referrers API keep what refers to a digest."""
 
 Images = Sequence[tuple[RepositoryName, Digest]]
 """Images of ours that something runs; those of other registries are nobody's to keep here."""
@@ -55,6 +71,41 @@ def of_repository(name: RepositoryName) -> Work[Mapping[Digest, list[User]]]:
     for digest, account, cluster, kind, identifier, service in rows:
         user = User(ClusterKey(account, cluster), kind, identifier, service)
         found.setdefault(Digest.parse(digest), []).append(user)
+    return found
+
+
+def belonging(name: RepositoryName, digest: Digest) -> Work[set[Digest]]:
+    """The manifest itself, its children, and whatever refers to any of these."""
+    found: set[Digest] = set()
+    waiting = [digest]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += yield from _attached(name, current)
+    return found
+
+
+def absent(images: Images) -> Work[Images]:
+    """Those of the images that are not here (any more); the others can't go before this work has ended."""
+    gone = []
+    for name, digest in images:
+        yield Statement("SELECT id FROM repositories WHERE name = :name", {"name": name.key}, lock="KEY SHARE")
+        rows = yield Statement(HERE, {"name": name.key, "digest": str(digest)})
+        if not rows:
+            gone.append((name, digest))
+    return gone
+
+
+def _attached(name: RepositoryName, digest: Digest) -> Work[list[Digest]]:
+    found: list[Digest] = []
+    for statement in (CHILDREN, REFERRERS):
+        rows = yield Statement(statement, {"name": name.key, "digest": str(digest)})
+        found += [Digest.parse(attached) for (attached,) in rows]
+    tag = str(digest).replace(":", "-")
+    for end in REFERRING_TAGS:
+        rows = yield Statement(TAGGED, {"name": name.key, "tag": tag + end})
+        found += [Digest.parse(attached) for (attached,) in rows]
     return found
 
 

@@ -93,6 +93,8 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "tasks.page, of a service": lambda: tasks.page(KEY, tasks.Wanted(service="web"), "", 10),
     "tasks.page, of an instance": lambda: tasks.page(KEY, tasks.Wanted(instance="i1"), "", 10),
     "image_uses.of_repository": lambda: image_uses.of_repository(NAME),
+    "image_uses.belonging": lambda: image_uses.belonging(*IMAGE),
+    "image_uses.absent": lambda: image_uses.absent([IMAGE]),
     "image_uses.enter": lambda: image_uses.enter(USER, [IMAGE]),
     "image_uses.forget": lambda: image_uses.forget(USER),
     "task_logs.put": lambda: task_logs.put(KEY, "t1", "app", []),
