@@ -3,7 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from math import inf
 from typing import NamedTuple, Protocol
 
 from auth import sigv4
@@ -20,6 +20,8 @@ from storage.metadata.database import Database, Work
 from storage.metadata.principals import AccessKeyRecord, PrincipalRecord
 
 MOST_REMEMBERED = 10_000
+FRESH = 0.1
+"""Seconds that a request may take to come and be verified before rights are looked at again."""
 UNKNOWN_KEY = "The security token included in the request is invalid."
 
 Context = Mapping[str, tuple[str, ...]]
@@ -33,13 +35,16 @@ class Known(NamedTuple):
     expires: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """Who says to have signed a request: proved once `Signers.verify` has returned."""
+class Signer(NamedTuple):
+    """Who says to have signed a request: proved once `Signers.verify` has returned.
+
+    `looked_at` is when the epoch of access was looked at for it, in seconds of the monotonic clock.
+    """
 
     signature: Signature
     principal: Principal
     key: bytes
+    looked_at: float = -inf
 
 
 class Signing(Protocol):
@@ -78,6 +83,7 @@ class Signers:
         """See `Signing.begin`."""
         signature = sigv4.parse(request, service)
         sigv4.check_clock(signature)
+        now = time.monotonic()
         epoch = await self._epoch()
         if epoch != self._remembered_in:
             self._remembered.clear()
@@ -95,12 +101,13 @@ class Signers:
         known, key = found
         if known.expires is not None and known.expires < time.time():
             raise SignatureError("UnrecognizedClientException", UNKNOWN_KEY)
-        return Signer(signature, known.principal, key)
+        return Signer(signature, known.principal, key, now)
 
     def verify(self, request: SignedRequest, signer: Signer, payload_hash: str, context: Context) -> Caller:
         """See `Signing.verify`."""
         sigv4.verify(request, signer.signature, signer.key, payload_hash)
-        return Caller(signer.principal, None, context)
+        # Deciding looks again only where the body was long in coming.
+        return Caller(signer.principal, None, context, is_fresh=time.monotonic() - signer.looked_at < FRESH)
 
     async def _known(self, key_id: str) -> Known:
         dev = self._dev_accounts.secret_of(key_id) if self._dev_accounts else None

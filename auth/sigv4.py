@@ -8,10 +8,10 @@ import hashlib
 import hmac
 import re
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence, Set
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 ALGORITHM = "AWS4-HMAC-SHA256"
@@ -50,22 +50,31 @@ def _invalid(text: str) -> SignatureError:
     return SignatureError("InvalidSignatureException", text)
 
 
-@dataclass(frozen=True, slots=True)
 class SignedRequest:
     """A request as it came over the wire: target still encoded, header names in lower case."""
 
-    method: str
-    path: str
-    query: str
-    headers: Sequence[tuple[str, str]]
+    __slots__ = ("_fields", "headers", "method", "path", "query")
 
-    def values(self, name: str) -> list[str]:
+    def __init__(self, method: str, path: str, query: str, headers: Sequence[tuple[str, str]]) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.headers = headers
+        self._fields: dict[str, list[str]] = {}
+        for name, value in headers:
+            self._fields.setdefault(name, []).append(value)
+
+    @property
+    def names(self) -> Set[str]:
+        """The names of its headers, each once."""
+        return self._fields.keys()
+
+    def values(self, name: str) -> Sequence[str]:
         """Every value of that header, in order."""
-        return [value for field, value in self.headers if field == name]
+        return self._fields.get(name, ())
 
 
-@dataclass(frozen=True, slots=True)
-class Signature:
+class Signature(NamedTuple):
     """What the Authorization header says: which key signed what, for which service and day."""
 
     key_id: str
@@ -139,13 +148,14 @@ def _only(request: SignedRequest, name: str) -> str:
 
 def _require_signed(request: SignedRequest, signed: Sequence[str]) -> None:
     """What decides on the request has to be part of what was signed: else a signature would do for another request."""
-    present = {name for name, _ in request.headers}
-    required = {"host", "x-amz-date"} | {name for name in present if name.startswith("x-amz-")}
-    if missing := sorted(required - set(signed)):
-        raise _invalid(f"'{missing[0]}' must be a signed header in the AWS Authorization.")
-    if absent := sorted(set(signed) - present):
+    present, named = request.names, frozenset(signed)
+    missing = [name for name in present if name.startswith("x-amz-") and name not in named]
+    missing += [name for name in ("host", "x-amz-date") if name not in named]
+    if missing:
+        raise _invalid(f"'{min(missing)}' must be a signed header in the AWS Authorization.")
+    if absent := sorted(named - present):
         raise _invalid(f"The signed header '{absent[0]}' is not in the request.")
-    if len(set(signed)) != len(signed):
+    if len(named) != len(signed):
         raise _invalid("A header is signed twice.")
 
 
@@ -202,10 +212,9 @@ def string_to_sign(signature: Signature, canonical: str) -> str:
 
 def canonical_request(request: SignedRequest, signed: Iterable[str], payload_hash: str) -> str:
     """The request in the one form in which it is signed; exactly the headers named, in that order."""
-    fields: dict[str, list[str]] = {}
-    for name, value in request.headers:
-        fields.setdefault(name, []).append(" ".join(value.split()))
-    lines = "".join(f"{name}:{','.join(fields[name])}\n" for name in signed)
+    lines = "".join(
+        f"{name}:{','.join([' '.join(value.split()) for value in request.values(name)])}\n" for name in signed
+    )
     return "\n".join(
         (
             request.method,
@@ -220,6 +229,8 @@ def canonical_request(request: SignedRequest, signed: Iterable[str], payload_has
 
 def _canonical_path(path: str) -> str:
     """Encoded once more than it came, as every service but S3 wants it."""
+    if path == "/":
+        return path
     return _quoted(path.encode("latin-1"), keep="/~") or "/"
 
 

@@ -17,7 +17,7 @@ from storage.metadata.audit import Actor
 Answer = Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A request that is signed and well-formed."""
 

@@ -1,6 +1,6 @@
 """ECR operations that describe, list, fetch and delete images."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aws.call import Answer, Call
@@ -26,14 +26,14 @@ async def describe_images(call: Call) -> Answer:
         for image_id in parse_ids(call.input["imageIds"]):
             image = await _described(call, image_id)
             found[image.digest] = image
-        return {"imageDetails": [_details(call, image) for image in found.values()]}
+        return {"imageDetails": _details(call, found.values())}
     if _filter(call).get("imageStatus", "ACTIVE") not in ("ACTIVE", "ANY"):
         return {"imageDetails": []}  # nothing is ever archived here
     asked = call.page()
     with aws_words(call, name):
         page = await call.parts.registry.images.page(name, asked.position, asked.size, _tag_status(call))
     return {
-        "imageDetails": [_details(call, image) for image in page.entries],
+        "imageDetails": _details(call, page.entries),
         "nextToken": call.next_token(page.entries[-1].digest if page.more else None),
     }
 
@@ -140,20 +140,24 @@ async def _described(call: Call, image_id: ImageId) -> ImageRecord:
         ) from None
 
 
-def _details(call: Call, image: ImageRecord) -> Mapping[str, Any]:
-    return {
-        "registryId": call.account,
-        "repositoryName": call.name().text,
-        "imageDigest": image.digest,
-        "imageTags": image.tags or None,
-        "imageSizeInBytes": image.size,
-        "imagePushedAt": image.pushed_at,
-        "imageManifestMediaType": image.media_type,
-        "artifactMediaType": image.artifact_type,
-        "lastRecordedPullTime": image.pulled_at,
-        "subjectManifestDigest": image.subject,
-        "imageStatus": "ACTIVE",
-    }
+def _details(call: Call, images: Iterable[ImageRecord]) -> list[Mapping[str, Any]]:
+    account, name = call.account, call.name().text
+    return [
+        {
+            "registryId": account,
+            "repositoryName": name,
+            "imageDigest": image.digest,
+            "imageTags": image.tags or None,
+            "imageSizeInBytes": image.size,
+            "imagePushedAt": image.pushed_at,
+            "imageManifestMediaType": image.media_type,
+            "artifactMediaType": image.artifact_type,
+            "lastRecordedPullTime": image.pulled_at,
+            "subjectManifestDigest": image.subject,
+            "imageStatus": "ACTIVE",
+        }
+        for image in images
+    ]
 
 
 def _filter(call: Call) -> Mapping[str, Any]:

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from auth.access import Caller
@@ -29,8 +28,8 @@ from estiva.errors import BodyTimeout
 from registry.api.body import ClientDisconnected
 from registry.api.room import Place, Room
 
-JSON_TYPE = "application/x-amz-json-1.1"
-XML_TYPE = "text/xml"
+JSON_TYPE = b"application/x-amz-json-1.1"
+XML_TYPE = b"text/xml; charset=utf-8"
 FORM_TYPE = "application/x-www-form-urlencoded"
 LARGEST_BODY = 256 * 1024
 LARGEST_BODIES: Mapping[str, int] = {"UploadLayerPart": 32 * 1024 * 1024, "PutImage": 16 * 1024 * 1024}
@@ -41,7 +40,17 @@ READ_SECONDS = 120.0
 Table = Mapping[str, Operation]
 
 
-@dataclass(frozen=True, slots=True)
+class _Response(NamedTuple):
+    """An answer, whose body is all there."""
+
+    body: bytes
+    media_type: bytes = JSON_TYPE
+    status: int = 200
+    code: str | None = None
+    """The error's, where it is one."""
+
+
+@dataclass(slots=True, eq=False)
 class _Request:
     """A request's head, and what decides how it is read."""
 
@@ -51,7 +60,8 @@ class _Request:
 
     def value(self, name: str) -> str:
         """The first value of that header."""
-        return next(iter(self.signed.values(name)), "")
+        values = self.signed.values(name)
+        return values[0] if values else ""
 
     @property
     def is_form(self) -> bool:
@@ -85,10 +95,9 @@ class Front:
             response = self._refusal(request, as_aws_error(error))
         finally:
             place.leave()
-        response.headers["x-amzn-RequestId"] = request.id
-        await response(scope, receive, send)
+        await _send(send, response, request.id)
 
-    async def _json(self, request: _Request, receive: Receive, place: Place) -> Response:
+    async def _json(self, request: _Request, receive: Receive, place: Place) -> _Response:
         service, table, operation = self._target(request.value("x-amz-target"))
         body, caller, signature = await self._authenticated(request, receive, place, service.name, operation)
         model = service.operations.get(operation)
@@ -103,7 +112,7 @@ class Front:
         where = partial(self._parts.origin.base_url, request.scope)
         call = Call(self._parts, caller, service.name, operation, checked, signature, where, asked_for)
         answer = await _run(known, call)
-        return Response(body_of(model.output_shape, answer), media_type=JSON_TYPE)
+        return _Response(body_of(model.output_shape, answer))
 
     def _target(self, target: str) -> tuple[Service, Table, str]:
         prefix, _, operation = target.partition(".")
@@ -117,7 +126,7 @@ class Front:
         """The body, who sent it, and the signature: a body is read only for a key that is known."""
         signer = await self._parts.signing.begin(request.signed, service)
         body = await _read(request, receive, place, LARGEST_BODIES.get(operation, LARGEST_BODY))
-        digest = await self._off_loop(body, lambda: hashlib.sha256(body).hexdigest())
+        digest = await self._off_loop(body, _sha256, body)
         context = self._parts.origin.context(request.scope)
         return body, self._parts.signing.verify(request.signed, signer, digest, context), signer.signature
 
@@ -127,19 +136,18 @@ class Front:
             return function(*arguments)
         return await asyncio.get_running_loop().run_in_executor(self._parts.threads, function, *arguments)
 
-    async def _sts(self, request: _Request, receive: Receive, place: Place) -> Response:
+    async def _sts(self, request: _Request, receive: Receive, place: Place) -> _Response:
         body, caller, _ = await self._authenticated(request, receive, place, sts.SERVICE, "")
         action = sts.action_of(body)
         if action != sts.CALLER_IDENTITY:
             raise not_implemented(sts.SERVICE, action[:64])
-        return Response(sts.caller_identity(caller.principal, self._parts.account, request.id), media_type=XML_TYPE)
+        return _Response(sts.caller_identity(caller.principal, self._parts.account, request.id), XML_TYPE)
 
-    def _refusal(self, request: _Request, error: AwsError) -> Response:
-        headers = {"x-amzn-ErrorType": error.code}
+    def _refusal(self, request: _Request, error: AwsError) -> _Response:
         if request.is_form:
-            return Response(sts.refusal(error, request.id), error.status, headers, XML_TYPE)
+            return _Response(sts.refusal(error, request.id), XML_TYPE, error.status, error.code)
         body = json.dumps({"__type": error.code, "message": error.message, **self._members(error)}).encode()
-        return Response(body, error.status, headers, JSON_TYPE)
+        return _Response(body, JSON_TYPE, error.status, error.code)
 
     def _members(self, error: AwsError) -> dict[str, Any]:
         """The exception's further members, held to its model."""
@@ -150,11 +158,27 @@ class Front:
         return dumped
 
 
+async def _send(send: Send, response: _Response, request_id: str) -> None:
+    headers = [
+        (b"content-length", b"%d" % len(response.body)),
+        (b"content-type", response.media_type),
+        (b"x-amzn-requestid", request_id.encode("latin-1")),
+    ]
+    if response.code is not None:
+        headers.append((b"x-amzn-errortype", response.code.encode("latin-1")))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.body})
+
+
 async def _run(operation: Operation, call: Call) -> Mapping[str, Any]:
     context = operation.context(call)
     for resource in operation.resources(call):
         await call.require(f"{call.service}:{call.operation}", resource, **context)
     return await operation.handler(call)
+
+
+def _sha256(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()
 
 
 def _signed_request(scope: Scope) -> SignedRequest:

@@ -39,6 +39,7 @@ TYPES = {
     Action.EXPIRE: "io.estiva.image.expired",
     Action.PULL: "io.estiva.image.pulled",
     Action.REPLICATE: "io.estiva.image.replicated",
+    Action.IMPORT: "io.estiva.image.imported",
 }
 
 
@@ -51,22 +52,20 @@ def body_of(delivery: Delivery, form: Format, place: Place) -> Body:
 def eventbridge(delivery: Delivery, place: Place) -> dict[str, Any]:
     """As ECR sends it to EventBridge; members that ECR's have not come after those that they have.
 
-    What a lifecycle policy removes has the action DELETE and a `lifecycle-rule-priority`.
+    What a lifecycle policy removes has the action DELETE and a `lifecycle-rule-priority`. What came from an upstream is
+    another kind of event there.
     """
     action = Action.DELETE if delivery.action is Action.EXPIRE else delivery.action
-    detail = {
-        "result": "SUCCESS",
-        "repository-name": delivery.repository.text,
-        "image-digest": delivery.digest,
-        "action-type": action.value,
-    }
+    is_import = action is Action.IMPORT
+    detail = {"repository-name": delivery.repository.text, "image-digest": delivery.digest}
+    detail |= {"sync-status": "SUCCESS"} if is_import else {"result": "SUCCESS", "action-type": action.value}
     if delivery.tag is not None:
         detail["image-tag"] = delivery.tag
     more = {**({"principal": delivery.actor} if delivery.actor else {}), **_more(delivery)}
     return {
         "version": "0",
         "id": delivery.event,
-        "detail-type": "ECR Image Action",
+        "detail-type": "ECR Pull Through Cache Action" if is_import else "ECR Image Action",
         "source": "aws.ecr",
         "account": _account(delivery, place),
         "time": _time(delivery.occurred_at, "seconds"),

@@ -17,7 +17,7 @@ from storage.metadata.webhooks import WebhookRecord
 
 PURPOSE = "webhook secret"
 LONGEST_URL = 2048
-DEFAULT_ACTIONS = (Action.PUSH, Action.DELETE, Action.EXPIRE, Action.REPLICATE)
+DEFAULT_ACTIONS = (Action.PUSH, Action.DELETE, Action.EXPIRE, Action.REPLICATE, Action.IMPORT)
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _PREFIX = re.compile(r"[a-z0-9._/-]{0,255}")
 

@@ -12,12 +12,15 @@ from estiva.reference import Reference, RepositoryName, Tag
 from registry.creating import AppliedFor, Creating
 from registry.upstream.errors import UpstreamInvalid
 from registry.upstream.remote import RemoteManifest
-from storage.metadata import absent, images, manifests, pull_through, queue, repositories
+from storage.metadata import absent, events, images, manifests, pull_through, queue, repositories
+from storage.metadata.audit import Actor
 from storage.metadata.database import Database, Work
+from storage.metadata.events import Action, Event
 from storage.metadata.manifests import StoredManifest
 
 logger = logging.getLogger("estiva.mirroring")
 
+ITSELF = Actor("estiva")
 IMPORT = "import"
 """The kind of queued work that fetches what a cached image lacks."""
 IMPORT_DELAY = 1.0
@@ -76,7 +79,11 @@ class Keeping:
         stored = StoredManifest(remote.digest, manifest.media_type, remote.payload)
 
         def work() -> Work[None]:
+            before = yield from manifests.find(name, reference)
             repository = yield from self._ensure(name)
+            if before is None or before.digest != stored.digest:
+                tag = reference if isinstance(reference, Tag) else None
+                yield from events.record(name, [Event(Action.IMPORT, ITSELF, stored.digest, tag)])
             missing = yield from manifests.enter(repository, manifest, stored)
             yield from absent.expect(repository, stored.digest, missing)
             yield from self._arrived(name, repository, stored.digest)

@@ -75,6 +75,8 @@ class Action(StrEnum):
     EXPIRE = "EXPIRE"
     PULL = "PULL"
     REPLICATE = "REPLICATE"
+    IMPORT = "IMPORT"
+    """It came here from the upstream of a pull-through cache rule."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """Images as a repository's owner sees them: sizes, times of push and pull, all tags of each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from storage.metadata.database import Row, Rows, Statement, Work
 
@@ -83,8 +83,7 @@ LISTS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRecord:
+class ImageRecord(NamedTuple):
     """An image; `size` is that of its config and layers, of an index that of its largest image."""
 
     digest: str

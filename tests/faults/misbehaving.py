@@ -91,7 +91,7 @@ class _Handler(BaseHTTPRequestHandler):
         if what == "stall":
             time.sleep(self.server.misbehaviour.stall_seconds)
             self._reset()
-        elif what in ("500", "503"):
+        elif what in ("429", "500", "503"):
             self._refuse(int(what))
         else:
             self._pass_on(body, what)
