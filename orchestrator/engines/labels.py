@@ -15,6 +15,8 @@ LEVEL = f"{LABEL}level"
 """How many steps of `dependsOn` come before it (`steps.levels`): it stops after those with a higher one."""
 PAUSE = f"{LABEL}pause"
 """It holds the network namespace of its task, and runs nothing of the task."""
+PORTS = f"{LABEL}ports"
+"""`80/tcp,53/udp`: ports of a container that the engine does not tell with it, for its network is another one's."""
 SPEC_HASH = f"{LABEL}spec-hash"
 
 
