@@ -1,14 +1,32 @@
 """The `estiva` command: verbs of its own, and those of other installed distributions (group `estiva.commands`)."""
 
 import sys
+from collections.abc import Callable
 from importlib.metadata import entry_points
 from typing import Annotated
 
 import typer
 
 from estiva import __version__
-from estiva.cli import access, collection, groups, lifecycle, principals, replicas, soundness, upstreams, webhooks
-from estiva.cli.server import DEFAULT_SERVER, CommandError
+from estiva.cli import (
+    access,
+    artifacts,
+    collection,
+    groups,
+    lifecycle,
+    looking,
+    moving,
+    naming,
+    principals,
+    replicas,
+    signing,
+    soundness,
+    upstreams,
+    webhooks,
+)
+from estiva.cli.server import DEFAULT_SERVER, CommandError, line
+from estiva.errors import RegistryError, Unauthorized
+from estiva.failures import ClientError
 
 GROUP = "estiva.commands"
 NOUNS = {
@@ -24,6 +42,26 @@ NOUNS = {
     "credentials": upstreams.credentials,
     "upstreams": upstreams.upstreams,
     "replicas": replicas.replicas,
+    "artifact": artifacts.artifact,
+}
+VERBS: dict[str, Callable[..., None]] = {
+    "login": signing.login,
+    "logout": signing.logout,
+    "push": moving.push,
+    "pull": moving.pull,
+    "cp": moving.copy,
+    "pack": moving.pack,
+    "tag": naming.tag,
+    "ls": naming.ls,
+    "tags": naming.list_tags,
+    "rm": naming.remove,
+    "inspect": looking.inspect,
+    "diff": looking.diff,
+    "attach": artifacts.attach,
+    "discover": artifacts.discover,
+    "scrub": soundness.scrub,
+    "fsck": soundness.fsck,
+    "audit": access.audit,
 }
 
 
@@ -55,15 +93,14 @@ def build() -> typer.Typer:
 
     for name, noun in NOUNS.items():
         app.add_typer(noun(), name=name)
-    app.command("scrub")(soundness.scrub)
-    app.command("fsck")(soundness.fsck)
-    app.command("audit")(access.audit)
+    for name, verb in VERBS.items():
+        app.command(name)(verb)
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        verb = entry.load()
-        if isinstance(verb, typer.Typer):
-            app.add_typer(verb, name=entry.name)
+        other = entry.load()
+        if isinstance(other, typer.Typer):
+            app.add_typer(other, name=entry.name)
         else:
-            app.command(entry.name)(verb)
+            app.command(entry.name)(other)
     return app
 
 
@@ -71,6 +108,16 @@ def main() -> None:
     """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage."""
     try:
         build()(prog_name="estiva")
-    except CommandError as error:
-        typer.echo(f"estiva: {error}", err=True)
+    except (CommandError, ClientError, RegistryError) as error:
+        typer.echo(f"estiva: {_told(error)}", err=True)
         sys.exit(1)
+
+
+def _told(error: Exception) -> str:
+    """One line that says what is wrong, and where that is known what to do."""
+    text = str(error)
+    if isinstance(error, RegistryError) and isinstance(error.detail, str) and error.detail not in text:
+        text = f"{text} ({error.detail})"
+    if isinstance(error, Unauthorized) and "estiva login" not in text:
+        text = f"{text}; `estiva login HOST` signs in"
+    return line(text)

@@ -50,7 +50,7 @@ class Server:
         try:
             response = self._client.request(method, url, content=content, params=query or {})
         except self._failures as error:
-            raise CommandError(f"cannot reach {self._url}: {_line(str(error)) or type(error).__name__}") from None
+            raise CommandError(f"cannot reach {self._url}: {line(str(error)) or type(error).__name__}") from None
         if response.is_success:
             return _object(response)
         raise ServerRefused(_refusal(response), response.status_code)
@@ -139,10 +139,10 @@ def _text(value: Any) -> str:
         return ", ".join(_text(entry) for entry in value) or "-"
     if isinstance(value, dict):
         return json.dumps(value)
-    return _line(str(value))
+    return line(str(value))
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
     """Text that says nothing to a terminal but what it reads: names may come from anywhere."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
@@ -169,7 +169,7 @@ def _object(response: "httpx2.Response") -> dict[str, Any]:
 def _refusal(response: "httpx2.Response") -> str:
     try:
         error = response.json()["errors"][0]
-        text = _line(str(error["message"]))
+        text = line(str(error["message"]))
     except (ValueError, KeyError, IndexError, TypeError):
         return f"the server answered {response.status_code}"
     detail = error.get("detail")

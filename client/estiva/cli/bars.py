@@ -1,0 +1,61 @@
+"""Progress on a terminal: a bar for each layer, with its rate and the time that remains."""
+
+import threading
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import Progress as Display
+
+from estiva.descriptor import Descriptor
+from estiva.digest import Digest
+from estiva.progress import Outcome, Progress
+
+_SHOWN = 12
+_WORDS: dict[Outcome, str] = {"done": "done", "exists": "is there already", "mounted": "mounted"}
+
+
+class Bars(Progress):
+    """Shows how each blob goes; small ones, such as configs, are shown too: they are part of what is waited for."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._display = Display(
+            TextColumn("{task.description}"),
+            BarColumn(30),
+            DownloadColumn(binary_units=True),
+            TransferSpeedColumn(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[outcome]}"),
+            console=console or Console(stderr=True),
+        )
+        self._tasks: dict[Digest, TaskID] = {}
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        self._display.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._display.stop()
+
+    def began(self, blob: Descriptor) -> None:
+        """Show a bar for it."""
+        self._task(blob)
+
+    def moved(self, blob: Descriptor, count: int) -> None:
+        """Move its bar."""
+        self._display.update(self._task(blob), advance=count)
+
+    def ended(self, blob: Descriptor, outcome: Outcome) -> None:
+        """Say how it ended."""
+        self._display.update(self._task(blob), completed=blob.size, outcome=_WORDS[outcome])
+
+    def _task(self, blob: Descriptor) -> TaskID:
+        with self._lock:
+            if blob.digest not in self._tasks:
+                name = blob.digest.hex[:_SHOWN]
+                self._tasks[blob.digest] = self._display.add_task(name, total=blob.size, outcome="")
+            return self._tasks[blob.digest]

@@ -1,0 +1,52 @@
+"""`estiva login` and `estiva logout`."""
+
+import sys
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from estiva.cli.registries import PlainHTTP
+from estiva.cli.server import CommandError
+
+Host = Annotated[str, typer.Argument(help="The registry, such as registry.example.com or 127.0.0.1:5000.")]
+
+
+def login(
+    host: Host,
+    username: Annotated[
+        str, typer.Option("--username", "-u", help="Who you are; asked for where it is not given.")
+    ] = "",
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input.")
+    ] = False,
+    plain_http: PlainHTTP = False,
+) -> None:
+    """Sign in to a registry; docker and others find the credential too, and estiva finds theirs."""
+    from estiva import Client
+
+    if not (password_stdin or sys.stdin.isatty()):
+        raise CommandError("there is no terminal to ask for the password: pipe it in with --password-stdin")
+    if password_stdin and not username:
+        raise CommandError("--password-stdin needs --username")
+    name = username or typer.prompt("Username", err=True)
+    secret = (
+        sys.stdin.readline().rstrip("\r\n") if password_stdin else typer.prompt("Password", hide_input=True, err=True)
+    )
+    with Client(plain_http=plain_http or None) as client:
+        where = client.login(_host(host), name, secret)
+    typer.echo(f"signed in to {_host(host)}; the credential is kept in {where}")
+
+
+def logout(host: Host) -> None:
+    """Forget the credential for a registry."""
+    from estiva import Client
+
+    with Client() as client:
+        if not client.logout(_host(host)):
+            raise CommandError(f"there is no credential for {_host(host)}")
+    typer.echo(f"signed out of {_host(host)}")
+
+
+def _host(text: str) -> str:
+    return urlsplit(text).netloc if "://" in text else text.rstrip("/")
