@@ -41,6 +41,9 @@ class Settings(BaseSettings):
         description="sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME; by default in the data directory.",
     )
     database_connections: int = Field(10, ge=1, le=200, description="Connections to PostgreSQL per worker, at most.")
+    database_wait: float = Field(
+        60, ge=0, le=3600, description="Seconds that a start waits for a PostgreSQL server that does not answer yet."
+    )
     listen: str = Field("127.0.0.1:5000", description="HOST:PORT to listen on; an IPv6 host in brackets.")
     workers: int = Field(1, ge=1, le=64, description="Processes that share the port and the data.")
     log_level: str = Field("info", description="Least severe level of the application log.")

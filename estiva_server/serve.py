@@ -18,6 +18,7 @@ from auth.sealing import SealBrokenError
 from estiva.errors import BodyTimeout, RegistryError, Unavailable
 from estiva_server.app import Parts, build, build_certificates, create_app
 from estiva_server.at_once import AtOnce
+from estiva_server.awaiting import migrate_in_time
 from estiva_server.blob_stores import BlobsError, prove
 from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
@@ -30,7 +31,7 @@ from estiva_server.workers import supervise
 from registry.api.call import API_VERSION
 from registry.api.faults import envelope
 from storage.durable import make_directory
-from storage.metadata.migrations import MigrationError, migrate
+from storage.metadata.migrations import MigrationError
 from storage.metadata.opening import open_database, shown
 from storage.metadata.sqlite import SQLiteDatabase
 
@@ -61,7 +62,7 @@ def prepare(settings: Settings) -> Welcome:
     try:
         make_directory(settings.data.absolute())
         prove(settings)
-        migrate(settings.database)
+        migrate_in_time(settings.database, settings.database_wait)
         return asyncio.run(_let_somebody_in(settings))
     except OSError as error:
         raise StartError(f"cannot use data directory {settings.data}: {error.strerror}") from error

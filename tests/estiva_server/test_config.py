@@ -13,6 +13,7 @@ EVERY = {
     "data": "/var/lib/estiva",
     "database_url": "postgresql://estiva@db/estiva",
     "database_connections": 20,
+    "database_wait": 5.0,
     "listen": "[::1]:5001",
     "workers": 4,
     "log_level": "debug",

@@ -23,11 +23,15 @@ class MigrationError(Exception):
     """The database can't be brought to this version's schema; the text is one line that says why."""
 
 
+class DatabaseAwayError(MigrationError):
+    """The server does not answer, or not yet: the same may succeed later."""
+
+
 def migrate(url: str) -> None:
     """Upgrade the database at `url`, creating a SQLite file where there is none.
 
     One process at a time does this with a SQLite file; with PostgreSQL they take turns by themselves.
-    MigrationError, which leaves the database as it was.
+    MigrationError, which leaves the database as it was; DatabaseAwayError where it may help to try again.
     """
     file = sqlite_file(url)
     try:
@@ -36,7 +40,7 @@ def migrate(url: str) -> None:
         else:
             asyncio.run(_migrate_server(url))
     except DBAPIError as error:
-        raise MigrationError(str(error.orig)) from error
+        raise (DatabaseAwayError if error.connection_invalidated else MigrationError)(str(error.orig)) from error
     except CommandError as error:  # a revision that this version has never heard of
         raise MigrationError(f"its schema is of another version: {error}") from error
 
@@ -74,5 +78,12 @@ async def _migrate_server(url: str) -> None:
             await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
             await connection.run_sync(upgrade)
             await connection.commit()
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
-        raise MigrationError(str(error) or "the server does not answer") from error
+    except (
+        asyncpg.PostgresConnectionError,
+        asyncpg.OperatorInterventionError,  # it starts, or ends
+        asyncpg.TooManyConnectionsError,
+        OSError,
+    ) as error:
+        raise DatabaseAwayError(str(error) or "the server does not answer") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(str(error)) from error
