@@ -1,6 +1,7 @@
 """Waits at the start for a PostgreSQL server that is not there yet: who starts everything at once expects that."""
 
 import logging
+import math
 import signal
 import sys
 import time
@@ -19,16 +20,17 @@ LONGEST_PAUSE = 5.0
 
 
 def migrate_in_time(url: str, patience: float, pause: Callable[[float], None] = time.sleep) -> None:
-    """`migrate`, again and again for `patience` seconds while the server is away. MigrationError.
+    """`migrate`; where the server is away, again and again for `patience` seconds from then on. MigrationError.
 
     SIGTERM ends the process meanwhile, with code 143: the kernel would not do so for the first process of a container.
     """
-    end, wait = time.monotonic() + patience, FIRST_PAUSE
+    end, wait = math.inf, FIRST_PAUSE
     with _ended_by_sigterm():
         while True:
             try:
                 return migrate(url)
             except DatabaseAwayError as error:
+                end = min(end, time.monotonic() + patience)
                 left = end - time.monotonic()
                 if left <= 0:
                     raise

@@ -49,7 +49,7 @@ class Server:
         ]
         log = self._folder / "server.log"
         self._process = self._ends.enter_context(running([*_as_account(), *command], log))
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 90
         while subprocess.run([_program("pg_isready"), "-q", "-d", self.url()], check=False).returncode != 0:
             assert self._process.poll() is None, log.read_text()[-4000:]
             assert time.monotonic() < deadline, log.read_text()[-4000:]

@@ -68,7 +68,7 @@ def _command(program: Sequence[str | Path], port: int, data: Path) -> Sequence[s
     return [*program, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
 
 
-def _await_answer(registry: Registry, process: subprocess.Popen[bytes], patience: float = 60) -> None:
+def _await_answer(registry: Registry, process: subprocess.Popen[bytes], patience: float = 120) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
