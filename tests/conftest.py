@@ -6,7 +6,13 @@ import pytest
 
 from tests.tools import find_tool
 
-pytest_plugins = ["tests.fixtures.database", "tests.fixtures.docker", "tests.fixtures.registry", "tests.fixtures.s3"]
+pytest_plugins = [
+    "tests.fixtures.database",
+    "tests.fixtures.docker",
+    "tests.fixtures.image",
+    "tests.fixtures.registry",
+    "tests.fixtures.s3",
+]
 
 
 @pytest.fixture(scope="session")

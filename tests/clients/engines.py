@@ -4,13 +4,23 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tests.tools import CommandFailed, absent, find_tool, run, running
 
+# The machine's network stays as it is: no bridge, no rules.
+LEAVE_NETWORK = ("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false")
+# Docker trusts what is on 127.0.0.0/8 without looking at its certificate, so there is one address more.
+OWN_ADDRESS = "192.0.2.1"
+OWN_NETWORK = (
+    *("unshare", "--net", "--", "sh", "-c"),
+    f'ip link set lo up && ip address add {OWN_ADDRESS}/32 dev lo && exec "$@"',
+    "sh",
+)
+
 # Engines talk to the registry from their own process; nothing here may go through a proxy of the machine's.
-NO_PROXY = {"NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"}
+NO_PROXY = {name: f"127.0.0.1,{OWN_ADDRESS}" for name in ("NO_PROXY", "no_proxy")}
 
 CONTAINERD_CONFIG = """version = 2
 root = "{folder}/root"
@@ -28,8 +38,12 @@ def needs_root() -> None:
 
 
 @contextlib.contextmanager
-def docker_engine(folder: Path) -> Iterator[dict[str, str]]:
-    """A dockerd with its containerd; what is given is the environment in which `docker` speaks to it."""
+def docker_engine(folder: Path, *, own_network: bool = False) -> Iterator[dict[str, str]]:
+    """A dockerd with its containerd; what is given is the environment in which `docker` speaks to it.
+
+    With `own_network` it lives in a network of its own, where it may make bridges and publish ports: nobody outside can
+    reach those, and it reaches nobody outside. Otherwise it shares the machine's network and changes nothing there.
+    """
     needs_root()
     folder.mkdir()
     (folder / "daemon.json").write_text("{}")
@@ -39,19 +53,19 @@ def docker_engine(folder: Path) -> Iterator[dict[str, str]]:
         "DOCKER_BUILDKIT": "0",
         **NO_PROXY,
     }
-    with _unmounted(folder), _dockerd(folder, environment):
+    with _unmounted(folder), _dockerd(folder, environment, OWN_NETWORK if own_network else ()):
         yield environment
 
 
 @contextlib.contextmanager
-def _dockerd(folder: Path, environment: Mapping[str, str]) -> Iterator[None]:
+def _dockerd(folder: Path, environment: Mapping[str, str], network: Sequence[str]) -> Iterator[None]:
     places = {"data-root": "data", "exec-root": "exec", "pidfile": "pid", "config-file": "daemon.json"}
     command = [
+        *network,
         find_tool("dockerd"),
         *(f"--{option}={folder}/{name}" for option, name in places.items()),
         f"--host=unix://{folder}/socket",
-        # The machine's network stays as it is: no bridge, no rules.
-        *("--bridge=none", "--iptables=false", "--ip-forward=false", "--ip-masq=false"),
+        *(() if network else LEAVE_NETWORK),
     ]
     ping = [find_tool("docker"), "version"]
     for driver in ("overlay2", "vfs"):

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 import httpx
 import pytest
 
+from tests.fixtures.image import BASE, Docker
 from tests.serving import free_port
-
-from .conftest import BASE, Docker
 
 HARDENED = ("--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "--security-opt=no-new-privileges")
 
@@ -65,19 +64,19 @@ class Container:
 
 
 @pytest.fixture
-def volume(docker: Docker) -> Iterator[str]:
-    name = docker("volume", "create")
+def volume(image_engine: Docker) -> Iterator[str]:
+    name = image_engine("volume", "create")
     yield name
-    docker("volume", "rm", "--force", name)
+    image_engine("volume", "rm", "--force", name)
 
 
 @pytest.fixture
-def start(docker: Docker, image: str, volume: str) -> Iterator[Callable[[], Container]]:
+def start(image_engine: Docker, server_image: str, volume: str) -> Iterator[Callable[[], Container]]:
     """Starts a server on the volume; call it again for another on the same."""
     started: list[Container] = []
 
     def start_one() -> Container:
-        container = Container(docker, image, volume)
+        container = Container(image_engine, server_image, volume)
         started.append(container)
         if not _wait(container.healthy):
             raise AssertionError(f"not healthy: {container.state()}\n{container.log()}")
@@ -96,18 +95,18 @@ def test_runs_as_nobody_in_particular_and_writes_only_its_data(start: Callable[[
     assert container.ask("python", "-c", "import os; print(os.access('/opt/estiva', os.W_OK))") == "False"
 
 
-def test_serves_pushes_and_pulls_and_keeps_them(docker: Docker, start: Callable[[], Container]) -> None:
+def test_serves_pushes_and_pulls_and_keeps_them(image_engine: Docker, start: Callable[[], Container]) -> None:
     first = start()
-    docker("tag", BASE, f"{first.host}/team/base:1")
-    docker("push", f"{first.host}/team/base:1")
+    image_engine("tag", BASE, f"{first.host}/team/base:1")
+    image_engine("push", f"{first.host}/team/base:1")
     pushed = httpx.get(f"http://{first.host}/v2/team/base/tags/list", trust_env=False).json()
     first.stop()
 
     second = start()
-    docker("pull", f"{second.host}/team/base:1")
+    image_engine("pull", f"{second.host}/team/base:1")
 
     assert pushed["tags"] == ["1"]
-    ids = {docker("image", "inspect", "--format", "{{.Id}}", name) for name in (BASE, f"{second.host}/team/base:1")}
+    ids = {image_engine("image", "inspect", "--format", "{{.Id}}", name) for name in (BASE, f"{second.host}/team/base:1")}
     assert len(ids) == 1
 
 
@@ -118,10 +117,10 @@ def test_drains_and_ends_well_on_sigterm(start: Callable[[], Container]) -> None
     assert container.state()["ExitCode"] == 0
 
 
-def test_holds_no_build_tools(docker: Docker, image: str) -> None:
+def test_holds_no_build_tools(image_engine: Docker, server_image: str) -> None:
     with_pip = (
         "import importlib.util as u; print([n for n in ('pip', 'pytest', 'mypy', 'hatchling') if u.find_spec(n)])"
     )
 
-    assert docker("run", "--rm", "--network=none", image, "python", "-c", with_pip) == "[]"
-    assert docker("image", "inspect", "--format", "{{.Config.User}}", image) == "65532:65532"
+    assert image_engine("run", "--rm", "--network=none", server_image, "python", "-c", with_pip) == "[]"
+    assert image_engine("image", "inspect", "--format", "{{.Config.User}}", server_image) == "65532:65532"
