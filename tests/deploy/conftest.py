@@ -34,7 +34,9 @@ def services(require_tool: Callable[[str], str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def composed(server_image: str, server_image_archive: Path, services: Path, require_tool: Callable[[str], str]) -> Iterator[Composed]:
+def composed(
+    server_image: str, server_image_archive: Path, services: Path, require_tool: Callable[[str], str]
+) -> Iterator[Composed]:
     """`docker compose up`, with images built here in the place of public ones, until all of it is healthy."""
     folder = Path(tempfile.mkdtemp(prefix="estiva-"))
     with docker_engine(folder / "docker", own_network=True) as environment:

@@ -106,7 +106,9 @@ def test_serves_pushes_and_pulls_and_keeps_them(image_engine: Docker, start: Cal
     image_engine("pull", f"{second.host}/team/base:1")
 
     assert pushed["tags"] == ["1"]
-    ids = {image_engine("image", "inspect", "--format", "{{.Id}}", name) for name in (BASE, f"{second.host}/team/base:1")}
+    ids = {
+        image_engine("image", "inspect", "--format", "{{.Id}}", name) for name in (BASE, f"{second.host}/team/base:1")
+    }
     assert len(ids) == 1
 
 
