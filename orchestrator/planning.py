@@ -382,5 +382,3 @@ def _failure(scene: Scene, primary: Deployment) -> Iterable[Action]:
     why = f" Last failure: {scene.last_failure}" if scene.last_failure else ""
     yield Fail(primary.deployment_id, reason, back)
     yield Event(f"(deployment {primary.deployment_id}) deployment failed: tasks failed to start.{why}")
-    if back is not None:
-        yield Event(f"rolling back to deployment {back}.")

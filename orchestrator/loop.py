@@ -1,0 +1,284 @@
+"""Observe, plan, act: one process at a time acts for a cluster, by a lease in the store; others take over when it dies.
+
+Nothing that is remembered here is needed: whoever takes over reads the store, looks at the engines, and goes on.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from estiva.errors import RegistryError
+from orchestrator import moves
+from orchestrator.engines import Driver, EngineDown, Refused, TaskView
+from orchestrator.facts import ClusterFacts, change_task, load
+from orchestrator.fleet import UNREACHABLE_AFTER, Engine
+from orchestrator.launching import Launching
+from orchestrator.records import as_instance, instance_record
+from orchestrator.running import TaskRun
+from orchestrator.scheduling import Scheduling
+from orchestrator.state import DesiredStatus, Instance, Resources, TaskStatus
+from storage.metadata import clusters, container_instances, tasks
+from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Database, Work
+
+logger = logging.getLogger("estiva.orchestrator")
+
+LEASE = 15.0
+"""Seconds after which another process takes over from one that is heard of no more."""
+RENEW_EVERY = 5.0
+LOOK_EVERY = 0.2
+"""Seconds between looks at whether anything was committed anywhere."""
+ROUND_ANYWAY = 10.0
+
+Connect = Callable[[str], Driver]
+"""A driver for an engine's endpoint. ValueError where it is none that is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient the orchestrator is, in seconds."""
+
+    lost_after: float = 60.0
+    """Without an answer from its engine a task counts as lost, and is replaced."""
+    drain: float = 2.0
+    """A service's task that is let go is unpublished so long before it is stopped."""
+    lease: float = LEASE
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the loop works with."""
+
+    database: Database
+    scheduling: Scheduling
+    launching: Launching
+    connect: Connect
+    holder: str
+    """This process, as other processes know it."""
+    pace: Pace = field(default_factory=Pace)
+
+
+class ClusterLoop:
+    """Acts for one cluster while it holds the lease."""
+
+    def __init__(self, key: ClusterKey, world: World) -> None:
+        self.key = key
+        self._world = world
+        self._database = world.database
+        self._engines: dict[str, Engine] = {}
+        self._following: dict[str, asyncio.Task[None]] = {}
+        self._runs: dict[str, TaskRun] = {}
+        self._running: dict[str, asyncio.Task[None]] = {}
+        self._woken = asyncio.Event()
+        self._renewed_at = 0.0
+        self._zombies: set[asyncio.Task[None]] = set()
+
+    def wake(self) -> None:
+        """Look again soon."""
+        self._woken.set()
+
+    def engine(self, instance_id: str) -> Engine | None:
+        """The engine of an instance, while this process acts for the cluster."""
+        return self._engines.get(instance_id)
+
+    async def run(self) -> None:
+        """Act whenever the lease can be had, until cancelled."""
+        try:
+            while True:
+                if not await self._holds():
+                    await self._let_go()
+                    await asyncio.sleep(self._world.pace.lease / 5)
+                    continue
+                self._woken.clear()
+                wake_at = await self._round()
+                await self._wait(wake_at)
+        finally:
+            await self._let_go()
+            with contextlib.suppress(RegistryError):
+                await self._database.write(lambda: clusters.release(self.key, self._world.holder), durable=False)
+
+    async def _holds(self) -> bool:
+        now = time.monotonic()
+        if now - self._renewed_at < min(RENEW_EVERY, self._world.pace.lease / 3):
+            return True
+        lease = self._world.pace.lease
+        held = await self._database.write(
+            lambda: clusters.hold(self.key, self._world.holder, lease), durable=False, serializable=True
+        )
+        self._renewed_at = now if held else 0.0
+        return held
+
+    async def _let_go(self) -> None:
+        """Act no more; what runs goes on running."""
+        self._renewed_at = 0.0
+        ending = [*self._running.values(), *self._following.values(), *self._zombies]
+        for one in ending:
+            one.cancel()
+        await asyncio.gather(*ending, return_exceptions=True)
+        for engine in self._engines.values():
+            with contextlib.suppress(EngineDown, Refused):
+                await engine.driver.close()
+        self._running.clear()
+        self._runs.clear()
+        self._following.clear()
+        self._engines.clear()
+
+    async def _wait(self, wake_at: float | None) -> None:
+        """Until something was committed, something was seen, or it is time."""
+        until = min(time.time() + RENEW_EVERY / 2, wake_at or float("inf"))
+        version = self._database.version()
+        while (left := until - time.time()) > 0:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(min(left, LOOK_EVERY)):
+                    await self._woken.wait()
+            current = self._database.version()
+            if self._woken.is_set() or current is None or current != version:
+                return
+
+    # --- one round
+
+    async def _round(self) -> float | None:
+        facts = await self._database.read(load(self.key))
+        if facts is None:
+            return None
+        await self._meet(facts)
+        now = time.time()
+        planned = self._world.scheduling.look(facts, now)
+        if planned.has_work:
+            await self._database.write(lambda: self._world.scheduling.carry_out(self.key, now), durable=False)
+            facts = await self._database.read(load(self.key)) or facts
+        await self._lose(facts)
+        self._start_runs(facts)
+        return planned.wake_at
+
+    async def _meet(self, facts: ClusterFacts) -> None:
+        """Follow the engines of all instances, and store what has changed about them."""
+        for identifier, instance in facts.instances.items():
+            if identifier not in self._engines:
+                self._follow(instance)
+            if identifier in self._engines:
+                await self._note(instance, self._engines[identifier])
+        for identifier in self._engines.keys() - facts.instances.keys():
+            self._following.pop(identifier).cancel()
+            del self._engines[identifier]
+
+    def _follow(self, instance: Instance) -> None:
+        try:
+            engine = Engine(instance.instance_id, self._world.connect(instance.endpoint))
+        except ValueError as error:
+            logger.warning("instance %s: %s", instance.instance_id, error)
+            return
+        self._engines[instance.instance_id] = engine
+        self._following[instance.instance_id] = asyncio.create_task(engine.follow(self._seen, self._touched))
+
+    async def _note(self, instance: Instance, engine: Engine) -> None:
+        now = time.time()
+        noted = noted_instance(instance, engine, now)
+        if noted != instance:
+            await self._database.write(lambda: _store_instance(self.key, instance.instance_id, engine, now))
+            self.wake()
+
+    async def _lose(self, facts: ClusterFacts) -> None:
+        """Tasks of engines that have been silent for too long are lost."""
+        now, patience = time.time(), self._world.pace.lost_after
+        for task in facts.tasks.values():
+            engine = self._engines.get(task.instance_id or "")
+            silence = engine.silent_for(now) if engine is not None else 0.0
+            if engine is None and task.instance_id not in facts.instances:
+                silence = now - task.created_at
+            if silence > patience:
+                await self._lose_one(task.task_id, silence)
+
+    async def _lose_one(self, task_id: str, silence: float) -> None:
+        logger.warning("task %s is lost: its engine is silent for %.0f s", task_id, silence)
+        now = time.time()
+        await self._database.write(lambda: change_task(self.key, task_id, lambda task: moves.lost(task, silence, now)))
+        run = self._running.pop(task_id, None)
+        if run is not None:
+            run.cancel()
+        self.wake()
+
+    def _start_runs(self, facts: ClusterFacts) -> None:
+        for task in facts.tasks.values():
+            engine = self._engines.get(task.instance_id or "")
+            if engine is None:
+                continue
+            if task.task_id not in self._running:
+                self._run(task.task_id, engine)
+            if task.desired is DesiredStatus.STOPPED:
+                self._runs[task.task_id].touch(unwanted=True)
+
+    def _run(self, task_id: str, engine: Engine) -> None:
+        world = self._world
+        run = TaskRun(self.key, task_id, engine, self._database, world.launching, world.pace.drain)
+        run.changed = self.wake
+        self._runs[task_id] = run
+        running = self._running[task_id] = asyncio.create_task(run.run())
+
+        def ended(done: asyncio.Task[None]) -> None:
+            if self._running.get(task_id) is done:
+                del self._running[task_id]
+                del self._runs[task_id]
+            if not done.cancelled() and done.exception() is not None:
+                logger.error("task %s: will be tried again", task_id, exc_info=done.exception())
+            self.wake()
+
+        running.add_done_callback(ended)
+
+    # --- what engines tell
+
+    def _touched(self, task_id: str) -> None:
+        run = self._runs.get(task_id)
+        if run is not None:
+            run.touch()
+
+    def _seen(self, engine: Engine, views: Sequence[TaskView]) -> None:
+        """All that an engine has, every few seconds: what is ours and runs is looked at, what has stopped goes."""
+        for view in views:
+            if view.labels.get("cluster", self.key.cluster) != self.key.cluster:
+                continue
+            if view.task_id in self._runs:
+                self._runs[view.task_id].touch()
+            else:
+                zombie = asyncio.create_task(self._clear_away(engine, view.task_id))
+                self._zombies.add(zombie)
+                zombie.add_done_callback(self._zombies.discard)
+        for run in self._runs.values():
+            run.touch()
+        self.wake()
+
+    async def _clear_away(self, engine: Engine, task_id: str) -> None:
+        """Stop and remove what the store says has stopped; what it does not know is left to whoever started it."""
+        record = await self._database.read(tasks.find(self.key, task_id))
+        if record is None or record.status < TaskStatus.STOPPED:
+            return
+        logger.warning("task %s has stopped, but engine %s still has it: removed", task_id, engine.instance_id)
+        with contextlib.suppress(EngineDown, Refused):
+            await engine.driver.stop(task_id)
+            await engine.driver.forget(task_id)
+
+
+def noted_instance(instance: Instance, engine: Engine, now: float) -> Instance:
+    """The instance as its engine is now."""
+    silence = engine.silent_for(now)
+    connected = engine.info is not None and silence < UNREACHABLE_AFTER
+    noted = replace(instance, connected=connected)
+    info = engine.info
+    if info is not None and instance.registered.cpu == 0 and instance.registered.memory == 0:
+        noted = replace(noted, registered=Resources(info.cpu, info.memory, instance.registered.ports))
+    if info is not None and instance.architecture != info.architecture:
+        noted = replace(noted, architecture=info.architecture)
+    if noted.connected is not instance.connected:
+        noted = replace(noted, seen_at=engine.answered_at or instance.seen_at)
+    return noted
+
+
+def _store_instance(key: ClusterKey, instance_id: str, engine: Engine, now: float) -> Work[None]:
+    record = yield from container_instances.find(key, instance_id)
+    if record is None:
+        return
+    noted = noted_instance(as_instance(record), engine, now)
+    yield from container_instances.update(replace(instance_record(key, noted, record.document), version=record.version))

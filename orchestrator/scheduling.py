@@ -1,0 +1,248 @@
+"""Carries out the plans for the services of a cluster, in the transaction that read what they rest on."""
+
+import secrets
+import uuid
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+
+from orchestrator import rollout
+from orchestrator.engines import HealthStatus
+from orchestrator.facts import (
+    ClusterFacts,
+    OwnImages,
+    ReadDefinition,
+    ServiceFacts,
+    change_deployment,
+    change_task,
+    count_failure,
+    load,
+    say,
+    set_service,
+)
+from orchestrator.moves import unwanted
+from orchestrator.placing import Demand, Room, demand_of
+from orchestrator.planning import (
+    Action,
+    Complete,
+    Event,
+    Fail,
+    Launch,
+    Plan,
+    Recovered,
+    Remove,
+    Retire,
+    Scene,
+    Stop,
+    plan,
+)
+from orchestrator.records import as_deployment, inactive, task_record
+from orchestrator.state import (
+    Deployment,
+    DesiredStatus,
+    RolloutState,
+    ServiceStatus,
+    StopCode,
+    Task,
+    TaskStatus,
+)
+from storage.metadata import deployments, tasks
+from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Work
+
+QUIET = 600.0
+"""Seconds in which an event that says the same is not noted again."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one look at a cluster came to."""
+
+    plans: dict[str, Plan] = field(default_factory=dict)
+    wake_at: float | None = None
+
+    @property
+    def has_work(self) -> bool:
+        """Whether anything is to be done."""
+        return any(made.actions for made in self.plans.values())
+
+
+class Scheduling:
+    """Plans all services of a cluster, and does it."""
+
+    def __init__(self, read: ReadDefinition, own_images: OwnImages) -> None:
+        self._read = read
+        self._own_images = own_images
+
+    def look(self, facts: ClusterFacts, now: float) -> Round:
+        """The plans of all services; those that come first take room before the others."""
+        done = Round()
+        room = Room.of(facts.instances.values(), facts.tasks.values())
+        for name, service in sorted(facts.services.items()):
+            made = plan(self._scene(facts, service, room), now)
+            done.plans[name] = self._quieted(service, made)
+            if made.wake_at is not None:
+                done.wake_at = min(made.wake_at, done.wake_at or made.wake_at)
+        return done
+
+    def carry_out(self, key: ClusterKey, now: float) -> Work[Round]:
+        """Look again, in this transaction, and do what is to be done."""
+        facts = yield from load(key)
+        if facts is None:
+            return Round()
+        done = self.look(facts, now)
+        for name, made in done.plans.items():
+            yield from _Carrying(self._read, self._own_images, facts, facts.services[name], now).all_of(made.actions)
+        return done
+
+    def _quieted(self, facts: ServiceFacts, made: Plan) -> Plan:
+        """Without the event that was the last one: that alone is nothing to do."""
+        actions = [
+            action for action in made.actions if not (isinstance(action, Event) and action.message == facts.last_event)
+        ]
+        return Plan(actions, made.wake_at)
+
+    def _scene(self, facts: ClusterFacts, service: ServiceFacts, room: Room) -> Scene:
+        current = service.current
+        primary = next((each for each in current if each.primary), None)
+        return Scene(
+            service=service.service,
+            deployments=current,
+            tasks=[task for task in facts.tasks.values() if task.service == service.service.name],
+            instances=facts.instances,
+            room=room,
+            demands={each.deployment_id: self._demand(facts, each) for each in current},
+            previous=service.previous,
+            last_event=service.last_event,
+            last_failure=primary.reason if primary is not None and primary.consecutive_failures else "",
+        )
+
+    def _demand(self, facts: ClusterFacts, deployment: Deployment) -> Demand:
+        record = facts.definitions.get((deployment.family, deployment.revision))
+        return Demand() if record is None else demand_of(self._read(record))
+
+
+@dataclass
+class _Carrying:
+    """Does what was planned for one service."""
+
+    read: ReadDefinition
+    own_images: OwnImages
+    facts: ClusterFacts
+    service: ServiceFacts
+    now: float
+    told: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def key(self) -> ClusterKey:
+        return self.facts.record.key
+
+    @property
+    def name(self) -> str:
+        return self.service.service.name
+
+    def all_of(self, actions: list[Action]) -> Work[None]:
+        """All of it, in that order."""
+        said = []
+        for action in actions:
+            match action:
+                case Launch():
+                    yield from self._launch(action)
+                case Stop():
+                    yield from self._stop(action)
+                case Event(message):
+                    said.append(message)
+                case _:
+                    yield from self._roll(action)
+        for verb, ids in self.told.items():
+            listed = " ".join(f"(task {identifier})" for identifier in ids)
+            yield from say(self.key, self.name, verb.format(count=len(ids), tasks=listed))
+        for message in said:
+            yield from say(self.key, self.name, message, QUIET)
+
+    def _launch(self, action: Launch) -> Work[None]:
+        deployment = next(each for each in self.service.current if each.deployment_id == action.deployment_id)
+        record = self.facts.definitions.get((deployment.family, deployment.revision))
+        if record is None:
+            return
+        definition = self.read(record)
+        task = Task(
+            uuid.uuid4().hex,
+            self.key.cluster,
+            deployment.family,
+            deployment.revision,
+            DesiredStatus.RUNNING,
+            TaskStatus.PROVISIONING,
+            self.now,
+            group=f"service:{self.name}",
+            service=self.name,
+            deployment=deployment.deployment_id,
+            instance_id=action.instance_id,
+            started_by=deployment.deployment_id,
+            needs=demand_of(definition).needs,
+            images=deployment.images,
+            health=HealthStatus.UNKNOWN,
+        )
+        yield from tasks.create(task_record(self.key, task, {}), self.own_images(definition, deployment.images))
+        self.told["has started {count} tasks: {tasks}."].append(task.task_id)
+
+    def _stop(self, action: Stop) -> Work[None]:
+        code, now = StopCode.SERVICE_SCHEDULER_INITIATED, self.now
+        task = yield from change_task(self.key, action.task_id, lambda task: unwanted(task, code, action.reason, now))
+        if task is not None and action.failed:
+            yield from count_failure(self.key, task)
+        self.told["has stopped {count} running tasks: {tasks}."].append(action.task_id)
+
+    def _roll(self, action: Action) -> Work[None]:
+        match action:
+            case Recovered(identifier):
+                yield from change_deployment(self.key, self.name, identifier, rollout.recovered)
+            case Complete(identifier):
+                reason = f"ECS deployment {identifier} completed."
+                yield from change_deployment(
+                    self.key,
+                    self.name,
+                    identifier,
+                    lambda each: replace(each, rollout=RolloutState.COMPLETED, reason=reason),
+                )
+            case Retire(identifier):
+                record = yield from deployments.find(self.key, self.name, identifier)
+                if record is not None:
+                    yield from deployments.update(inactive(record))
+            case Fail():
+                yield from self._fail(action)
+            case Remove():
+                yield from set_service(
+                    self.key, self.service, replace(self.service.service, status=ServiceStatus.INACTIVE)
+                )
+                yield from deployments.end(self.key, self.name)
+
+    def _fail(self, action: Fail) -> Work[None]:
+        failed = next(each for each in self.service.current if each.deployment_id == action.deployment_id)
+        why = f"{action.reason} {failed.reason}".strip()
+        goes_back = action.rollback_to is not None
+        yield from change_deployment(
+            self.key,
+            self.name,
+            action.deployment_id,
+            lambda each: replace(each, rollout=RolloutState.FAILED, reason=why, primary=not goes_back),
+        )
+        back = next((each for each in self.service.deployments if each.id == action.rollback_to), None)
+        if back is None:
+            return
+        again = new_deployment_id()
+        state = {**back.state, "rollback_of": action.deployment_id, "failed_tasks": 0, "consecutive_failures": 0}
+        state |= {
+            "next_launch_at": 0.0,
+            "desired": self.service.service.desired,
+            "reason": f"ECS deployment circuit breaker: rolling back to deploymentId {back.id}.",
+        }
+        fresh = replace(back, id=again, status=deployments.PRIMARY, rollout="IN_PROGRESS", state=state, version=1)
+        record = self.facts.definitions.get((back.family, back.revision))
+        images = () if record is None else self.own_images(self.read(record), as_deployment(back).images)
+        yield from deployments.create(fresh, images)
+        yield from say(self.key, self.name, f"rolling back to deployment {again}.")
+
+
+def new_deployment_id() -> str:
+    """An id such as AWS gives deployments of services."""
+    return f"ecs-svc/{secrets.randbelow(10**19):019d}"
