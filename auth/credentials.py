@@ -12,13 +12,12 @@ import logging
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
 from auth.htpasswd import Htpasswd
 from auth.identities import KEY_PURPOSE
-from auth.passes import USERNAME
 from auth.passwords import Decoy, hash_password, is_outdated, is_slow, scheme, verify
 from auth.principals import Kind, Principal
 from auth.sealing import Seal, SealBrokenError
@@ -46,7 +45,7 @@ class JobTokens(Protocol):
 
 
 class PassTokens(Protocol):
-    """Recognises the passwords of those who sign in as `AWS`."""
+    """Recognises the passwords that come with one username, such as `AWS`; nobody else can be called so."""
 
     async def principal(self, password: str) -> Principal | None:
         """Whose password it is; None where it is not good, or its owner may not come in (any more)."""
@@ -88,7 +87,7 @@ class Credentials:
         epoch: Callable[[], Awaitable[int]],
         htpasswd: Htpasswd | None = None,
         job_tokens: JobTokens | None = None,
-        passes: PassTokens | None = None,
+        passes: Mapping[str, PassTokens] | None = None,
     ) -> None:
         self._database = database
         self._seal = seal
@@ -96,7 +95,7 @@ class Credentials:
         self._epoch = epoch
         self._htpasswd = htpasswd
         self._job_tokens = job_tokens
-        self._passes = passes
+        self._passes = passes or {}
         self._throttle = Throttle()
         self._key = secrets.token_bytes(32)
         self._remembered: OrderedDict[bytes, _Remembered] = OrderedDict()
@@ -143,7 +142,7 @@ class Credentials:
         return principal
 
     async def _remember(self, digest: bytes, asked: _SignIn, principal: Principal) -> None:
-        if principal.kind is Kind.JOB or asked.name == USERNAME:
+        if principal.kind is Kind.JOB or asked.name in self._passes:
             return  # the token or password behind it has a life of its own
         until = time.time() + REMEMBERED_FOR
         if principal.id is not None:
@@ -156,8 +155,8 @@ class Credentials:
 
     async def _check(self, asked: _SignIn) -> Principal | None:
         name, secret = asked.name, asked.secret
-        if name == USERNAME and self._passes is not None:
-            return await self._passes.principal(secret)
+        if name in self._passes:
+            return await self._passes[name].principal(secret)
         if name.startswith(_KEY_PREFIXES):
             return await self._by_access_key(name, secret)
         if secret.count(".") == 2 and self._job_tokens is not None:

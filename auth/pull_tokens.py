@@ -19,9 +19,7 @@ LIFE = 600.0
 PURPOSE = "pull of a task"
 LONGEST = 2048
 RESOURCE = "resource"
-ACTIONS = frozenset({"ecr:batchcheckmanifestavailability", "ecr:batchgetimage", "ecr:getdownloadurlforlayer"}) | {
-    "ecr:batchchecklayeravailability"
-}
+ACTIONS = frozenset({"ecr:batchgetimage", "ecr:getdownloadurlforlayer", "ecr:batchchecklayeravailability"})
 """What pulling takes, in lower case."""
 
 
@@ -36,8 +34,8 @@ class PullTokens:
         document = json.dumps([task_id, name.key, time.time() + LIFE])
         return base64.urlsafe_b64encode(self.seal.seal(PURPOSE, document.encode())).decode()
 
-    def principal(self, password: str) -> Principal | None:
-        """The task whose password it is; None for one that is not ours, or no longer good."""
+    async def principal(self, password: str) -> Principal | None:
+        """See `auth.credentials.PassTokens.principal`: the task whose password it is."""
         try:
             if len(password) > LONGEST:
                 return None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from auth.access import Access
 from auth.authority import Authority
-from auth.credentials import HTPASSWD, Credentials
+from auth.credentials import HTPASSWD, Credentials, PassTokens
 from auth.dev_accounts import DevAccounts
 from auth.gate import Gate
 from auth.htpasswd import Htpasswd
@@ -14,8 +14,11 @@ from auth.issuing import TokenService
 from auth.keys import SigningKeys
 from auth.opening import OpenAccess, OpenDoor
 from auth.pass_holders import PassHolders
+from auth.passes import USERNAME as AWS
 from auth.passes import Passes
 from auth.policies import Policies
+from auth.pull_tokens import TRUST, PullTokens
+from auth.pull_tokens import USERNAME as TASK
 from auth.sealing import Seal, load_or_create_key
 from auth.signers import OpenSigners, Signers, Signing
 from auth.threads import Threads
@@ -46,6 +49,7 @@ class Security:
     policies: Policies
     seal: Seal
     passes: Passes
+    pull_tokens: PullTokens
     signing: Signing
     threads: Threads
     issuer_threads: Threads
@@ -71,7 +75,8 @@ def build_security(settings: Settings, database: Database) -> Security:
     issuers = TrustedIssuers(database, issuer_threads, private=settings.private_issuers)
     authority = Authority(database, keys, issuers, settings.account, settings.region, given)
     passes = Passes(seal)
-    passwords = PassHolders(database, passes, dev_accounts)
+    pull_tokens = PullTokens(seal)
+    passwords: dict[str, PassTokens] = {AWS: PassHolders(database, passes, dev_accounts), TASK: pull_tokens}
     credentials = Credentials(database, seal, threads, authority.epoch, htpasswd, issuers, passwords)
     uses = PolicyUses(frozenset(given.get(HTPASSWD, ())))
     gate = Gate(database, authority, credentials, tokens)
@@ -90,6 +95,7 @@ def build_security(settings: Settings, database: Database) -> Security:
         policies=Policies(database, uses),
         seal=seal,
         passes=passes,
+        pull_tokens=pull_tokens,
         signing=OpenSigners(dev_accounts) if settings.open else signers,
         threads=threads,
         issuer_threads=issuer_threads,
@@ -99,7 +105,7 @@ def build_security(settings: Settings, database: Database) -> Security:
 
 def _policies_of_the_unstored(settings: Settings) -> dict[str, tuple[str, ...]]:
     """The policies of principals that are in no table, by what vouches for them."""
-    given: dict[str, tuple[str, ...]] = {}
+    given: dict[str, tuple[str, ...]] = {TRUST: ()}  # what a task may do is in its password
     if settings.htpasswd:
         given[HTPASSWD] = tuple(settings.htpasswd_policies)
     if settings.dev_accounts:
