@@ -41,9 +41,11 @@ from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.mirroring import build_cache, build_scanning, build_workers
 from estiva_server.observation import Observation, ObservedApp
+from estiva_server.orchestration import Orchestration, build_orchestration, deploy_on_push
 from estiva_server.security import Security, build_security
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
 from estiva_server.telling import LOOK_EVERY as COUNT_EVENTS_EVERY
+from orchestrator.acting import FORGET_EVERY
 from orchestrator.pins import Pins
 from registry import Registry
 from registry.api.faults import response_to
@@ -96,6 +98,7 @@ class Parts:
     certificates: Certificates | None
     registry_api: RegistryAPI
     workers: list[Worker]
+    orchestration: Orchestration
 
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
@@ -138,6 +141,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         certificates=build_certificates(settings),
         registry_api=RegistryAPI(registry, security.admission),
         workers=build_workers(database, registry, threads, tallies),
+        orchestration=build_orchestration(settings, database, security),
     )
 
 
@@ -158,7 +162,7 @@ def build_registry(
     users = Pins()
     return Registry(
         pulling=pulling,
-        pushing=Pushing(database, threads, [replicating.after_push, scanning.after_push]),
+        pushing=Pushing(database, threads, [replicating.after_push, scanning.after_push, deploy_on_push(settings)]),
         uploading=uploading,
         deleting=Deleting(database, uploading, users),
         listing=Listing(database),
@@ -271,6 +275,10 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]
     jobs += [asyncio.create_task(repeat(QUEUE_EVERY, worker)) for worker in parts.workers]
+    orchestrator = parts.orchestration.orchestrator
+    if orchestrator is not None:
+        jobs.append(asyncio.create_task(orchestrator.run()))
+        jobs.append(asyncio.create_task(repeat(FORGET_EVERY, orchestrator.forget)))
     if parts.certificates is not None:
         jobs.append(asyncio.create_task(repeat(LOOK_EVERY, parts.certificates.renew)))
     try:

@@ -108,6 +108,19 @@ class Settings(BaseSettings):
         None, description="What scans images: a command with `{layout}` in it, or a URL; its report is Trivy's JSON."
     )
     scan_timeout: float = Field(600, gt=0, description="Seconds that a scan may take.")
+    orchestrator: bool = Field(True, description="Run the tasks and services that are asked for over ECS's API.")
+    engine: str = Field(
+        "unix:///var/run/docker.sock", description="The container engine of clusters that have no other instance."
+    )
+    engine_registry: str | None = Field(
+        None, description="HOST:PORT by which engines pull from this registry; by default `listen`, on loopback."
+    )
+    task_drain: float = Field(
+        2, ge=0, le=3600, description="Seconds between a service's task leaving the targets and its being stopped."
+    )
+    task_lost_after: float = Field(
+        60, ge=5, description="Seconds without an answer from its engine after which a task is replaced."
+    )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     gc_every: float = Field(3600, gt=0, description="Seconds between two garbage collections, about.")

@@ -73,6 +73,12 @@ def page(key: ClusterKey, last: str, limit: int) -> Work[list[ServiceRecord]]:
     return [_record(row) for row in rows]
 
 
+def deployed_on_push() -> Work[list[ServiceRecord]]:
+    """The active services of all clusters that deploy what is pushed."""
+    rows = yield Statement(f"{SELECT} WHERE status = 'ACTIVE' AND state LIKE '%\"deploy_on_push\":true%'")
+    return [_record(row) for row in rows]
+
+
 def _values(record: ServiceRecord) -> dict[str, Any]:
     return {
         **record.key.parameters,

@@ -1,0 +1,93 @@
+"""Puts the orchestrator together, for one process."""
+
+import logging
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+
+from estiva_server.config import Settings, split_listen
+from estiva_server.security import Security
+from orchestrator.acting import LocalEngine, Orchestrator
+from orchestrator.engines import Driver
+from orchestrator.engines.docker import DockerEngine
+from orchestrator.launching import Launching, Meanings
+from orchestrator.loop import Pace, World
+from orchestrator.overrides import overridden, read
+from orchestrator.own import OwnRegistry, hosts_of
+from orchestrator.pushes import DeployOnPush
+from orchestrator.scheduling import Scheduling
+from orchestrator.secrets import Secrets
+from orchestrator.truth import Truth
+from registry.pushed import Consequence
+from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Database
+
+logger = logging.getLogger("estiva.orchestrator")
+
+
+@dataclass(frozen=True, slots=True)
+class Orchestration:
+    """What this process has to do with tasks: `orchestrator` is None where it never acts for a cluster."""
+
+    own: OwnRegistry
+    local: LocalEngine | None
+    orchestrator: Orchestrator | None
+
+
+def build_orchestration(settings: Settings, database: Database, security: Security) -> Orchestration:
+    """The parts; engines are only asked once a cluster is there."""
+    own = own_registry(settings)
+    if not settings.orchestrator:
+        return Orchestration(own, None, None)
+    local = local_engine(settings)
+    return Orchestration(own, local, Orchestrator(build_world(settings, database, security, own), local))
+
+
+def deploy_on_push(settings: Settings) -> Consequence:
+    """What a push sets off in its own transaction."""
+    deploying = DeployOnPush(own_registry(settings), read)
+    return lambda pushed: deploying.after_push((pushed.name, pushed.tags, pushed.digest))
+
+
+def build_world(settings: Settings, database: Database, security: Security, own: OwnRegistry) -> World:
+    """What the loops work with."""
+    sealed = Secrets(database, security.seal)
+
+    def arn(key: ClusterKey, task_id: str) -> str:
+        account = key.account or settings.account
+        return f"arn:aws:ecs:{settings.region}:{account}:task/{key.cluster}/{task_id}"
+
+    meanings = Meanings(read, overridden, arn, sealed.value)
+    tokens = None if settings.open else security.pull_tokens
+    launching = Launching(database, own, meanings, tokens, Truth(database))
+    pace = Pace(lost_after=settings.task_lost_after, drain=settings.task_drain)
+    holder = secrets.token_hex(16)
+    return World(database, Scheduling(read, own.images), launching, connect, holder, pace)
+
+
+def own_registry(settings: Settings) -> OwnRegistry:
+    """The names of this registry, and the one that engines pull from."""
+    host, port = split_listen(settings.listen)
+    loopback = f"127.0.0.1:{port}" if host in {"0.0.0.0", "::"} else settings.listen  # noqa: S104 - compared
+    address = settings.engine_registry or loopback
+    public = (settings.public_url or "").partition("//")[2]
+    return OwnRegistry(hosts_of(settings.listen, address, public), address, settings.account)
+
+
+def local_engine(settings: Settings) -> LocalEngine | None:
+    """The engine of clusters that have no other; None, and a word in the log, where its socket is not there."""
+    endpoint = settings.engine
+    if not settings.orchestrator or not endpoint:
+        return None
+    path = endpoint.removeprefix("unix://")
+    if path != endpoint and not Path(path).is_socket():
+        logger.info("no container engine at %s: clusters begin without a container instance", endpoint)
+        return None
+    return LocalEngine(endpoint)
+
+
+def connect(endpoint: str) -> Driver:
+    """A driver for the engine. ValueError where the endpoint is none."""
+    if not endpoint.startswith(("unix://", "tcp://", "http://", "https://")):
+        raise ValueError(f"{endpoint} is no engine's endpoint: unix:///PATH or tcp://HOST:PORT")
+    return DockerEngine(endpoint)
