@@ -57,6 +57,11 @@ EVERY = {
     "scanner": "trivy image --input {layout} --format json",
     "scan_timeout": 60.0,
     "event_expiry": 3600.0,
+    "orchestrator": False,
+    "engine": "tcp://127.0.0.1:2375",
+    "engine_registry": "registry.example:5000",
+    "task_drain": 3.5,
+    "task_lost_after": 7.5,
     "tls_certificate": "/etc/tls/certificate.pem",
     "tls_key": "/etc/tls/key.pem",
 }
