@@ -37,6 +37,7 @@ from orchestrator.engines.host_access import HostAccess
 from orchestrator.engines.steps import levels, startable
 
 CREATE_WITHIN, START_WITHIN = 240.0, 180.0
+NAME_TRIES = 100
 
 
 class Launching:
@@ -47,6 +48,7 @@ class Launching:
     ) -> None:
         self._http, self._containers, self._allowed = http, containers, allowed
         self._publish_on, self._now = publish_on, now
+        self._one_network_at_a_time = asyncio.Lock()
         self._networks: set[str] = set()
         """Shared networks seen on the engine: they stay."""
 
@@ -58,6 +60,7 @@ class Launching:
         views = {name: self._containers.view(one, found.pause) for name, one in found.containers.items()}
         due = startable(task.definition, views, self._now())
         if due:
+            await self._have_network(task, plumbing(task))
             await self._start_all(due, views, found)
         told = tuple(
             self._containers.view(found.containers[one.definition.name], found.pause) for one in task.containers
@@ -96,17 +99,32 @@ class Launching:
                 await self._create_one(task, spec, bodies.container(spec, steps[spec.definition.name], pause), found)
 
     async def _create_one(self, task: TaskSpec, spec: ContainerSpec, body: JSON, found: Found) -> None:
-        name = container_name(task.task_id, spec.definition.name)
         try:
-            await self._http.ask("POST", "/containers/create", {"name": name}, body, within=CREATE_WITHIN)
+            found.add(await self._made(container_name(task.task_id, spec.definition.name), body))
         except ApiError as error:
-            if not _is_there(error):
-                raise create_refusal(spec.definition.name, spec.image, error) from error
-        await self._look(name, found)
+            raise create_refusal(spec.definition.name, spec.image, error) from error
+
+    async def _made(self, name: str, body: JSON) -> JSON:
+        """The container of that name, created unless it is there. ApiError where the engine refuses."""
+        for _ in range(NAME_TRIES):
+            try:
+                await self._http.ask("POST", "/containers/create", {"name": name}, body, within=CREATE_WITHIN)
+            except ApiError as error:
+                if not _is_there(error):
+                    raise
+            if (inspected := await self._containers.inspect(name)) is not None:
+                return inspected
+            # A call that was cut off holds the name: soon it is a container, or free again.
+            await asyncio.sleep(0.1)
+        raise EngineDown(f"the engine neither has {name} nor makes it")
 
     async def _have_network(self, task: TaskSpec, wiring: Plumbing) -> None:
-        if not wiring.is_made or wiring.network in self._networks:
-            return
+        # Asked for the same name twice at once, an engine may make two, and then knows neither by it.
+        async with self._one_network_at_a_time:
+            if wiring.is_made and wiring.network not in self._networks:
+                await self._make_network(task, wiring)
+
+    async def _make_network(self, task: TaskSpec, wiring: Plumbing) -> None:
         try:
             await self._http.ask("GET", f"/networks/{wiring.network}")
         except ApiError as absent:
@@ -134,11 +152,9 @@ class Launching:
         name = pause_name(task.task_id)
         if found.pause is None:
             try:
-                await self._http.ask("POST", "/containers/create", {"name": name}, bodies.pause(), within=CREATE_WITHIN)
+                found.add(await self._made(name, bodies.pause()))
             except ApiError as error:
-                if not _is_there(error):
-                    raise Refused(RESOURCE, f"the pause container: {error.message}") from error
-            await self._look(name, found)
+                raise Refused(RESOURCE, f"the pause container: {error.message}") from error
         if found.pause is not None and not found.pause["State"]["Running"]:
             await self._start("pause", found.pause["Id"])
             await self._look(name, found)
@@ -168,6 +184,7 @@ class Launching:
         except ApiError as error:
             if error.status == 404 and "no such container" in error.message.lower():
                 raise Refused("ContainerVanishedError", "it was removed before it started", container=name) from error
+            self.forget_networks()  # one of them may be gone
             raise start_refusal(name, error.message) from error
         except EngineDown as silence:
             if isinstance(silence.__cause__, TimeoutError):
@@ -178,7 +195,7 @@ class Launching:
     async def _look(self, name: str, found: Found) -> None:
         inspected = await self._containers.inspect(name)
         if inspected is None:
-            raise EngineDown(f"the engine does not have {name}, which it has just made")
+            raise EngineDown(f"the engine has lost {name}, which it has just started")
         found.add(inspected)
 
 

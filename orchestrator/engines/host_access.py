@@ -23,7 +23,7 @@ class HostAccess:
     network: bool = True
     """`networkMode: host`."""
     paths: tuple[str, ...] = ()
-    """Folders of the host in which volumes may be."""
+    """Folders of the host in which volumes may be. A link in one of them leads where it leads."""
 
     def check(self, definition: TaskDefinition) -> None:
         """Refused, for good, where the definition asks for more."""
@@ -46,7 +46,7 @@ class HostAccess:
 
     def _has(self, path: str) -> bool:
         plain = posixpath.normpath(path)
-        return any(plain == one or plain.startswith(f"{one.rstrip('/')}/") for one in self.paths)
+        return any(f"{plain}/".startswith(f"{one.rstrip('/')}/") for one in self.paths)
 
 
 def _privileges(container: ContainerDefinition) -> Iterator[str]:
