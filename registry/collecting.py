@@ -84,12 +84,13 @@ class Collecting:
 
     async def run(self, seconds: float = inf) -> Collected:
         """Sweep and empty the trash until nothing is due, or about so many seconds have passed."""
-        end = monotonic() + seconds
         total = Collected()
-        even = await self._database.write(lambda: collection.tick(UNEVEN))
+        # Two at once read the same tick, and write the same: neither needs to be told of the other.
+        even = await self._database.write(lambda: collection.tick(UNEVEN), serializable=False)
         if not even or await self._database.read(collection.is_held()):
             total.postponed = True
             return total
+        end = monotonic() + seconds
         for step in (self._sweep, self._remove):
             total.finished = total.finished and await _repeat(step, total, end)
         return total

@@ -31,10 +31,9 @@ ON CONFLICT (digest) DO UPDATE SET promised_at = excluded.promised_at
 """
 RENEW = "UPDATE blob_reviews SET promised_at = :now WHERE digest = :digest"
 DUE = """
-DELETE FROM blob_reviews WHERE digest IN
-(SELECT digest FROM blob_reviews WHERE promised_at <= :now - :grace ORDER BY promised_at, digest LIMIT :limit)
-AND promised_at <= :now - :grace RETURNING digest
+SELECT digest FROM blob_reviews WHERE promised_at <= :now - :grace ORDER BY promised_at, digest LIMIT :limit
 """
+JUDGED = "DELETE FROM blob_reviews WHERE digest = :digest"
 # What a push found to be bad and replaced: its old bytes are nobody's.
 DISCARD_BAD = """
 INSERT INTO trash (store_key, digest, size, reason, since)
@@ -113,7 +112,9 @@ def sweep(grace: float, limit: int) -> Work[tuple[int, list[Trashed]]]:
     """
     if (yield from is_held()):
         return 0, []
-    due = yield Statement(DUE, {"grace": grace, "limit": limit})
+    # What another sweep judges, or a push is about to promise, is passed over: it is for the one who has it.
+    due = yield Statement(DUE, {"grace": grace, "limit": limit}, lock="UPDATE SKIP LOCKED")
+    yield Statement(JUDGED, many=[{"digest": digest} for (digest,) in due])
     trashed: list[Trashed] = []
     for (digest,) in sorted(due):
         yield Statement(UNLINK_UNNEEDED, {"digest": digest})

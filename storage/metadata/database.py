@@ -19,14 +19,14 @@ class Statement(NamedTuple):
     """One SQL statement and the values of its parameters; with `many`, the statement runs once for each of those.
 
     With `lock`, the selected rows are locked until the work ends: UPDATE against everybody else who locks, changes,
-    deletes or refers to them, KEY SHARE against those who would delete them. SQLite, which has one writer at a time,
-    needs no such lock.
+    deletes or refers to them, KEY SHARE against those who would delete them. SKIP LOCKED leaves out what others have
+    locked. SQLite, which has one writer at a time, needs no such lock.
     """
 
     sql: str
     parameters: Mapping[str, Any] = {}
     many: Sequence[Mapping[str, Any]] | None = None
-    lock: Literal["UPDATE", "KEY SHARE"] | None = None
+    lock: Literal["UPDATE", "UPDATE SKIP LOCKED", "KEY SHARE"] | None = None
 
 
 Work = Generator[Statement, Rows, T]
