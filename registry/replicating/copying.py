@@ -28,6 +28,8 @@ from storage.metadata.replications import COMPLETE, FAILED, Destination, Replica
 logger = logging.getLogger("estiva.replicating")
 
 ITSELF = Actor("estiva")
+LEASE = 20.0
+"""Seconds after which another process goes on with what one that died had begun."""
 DEEPEST = 8
 """How many indexes may be in each other."""
 
@@ -47,7 +49,7 @@ class Copying:
 
     def worker(self) -> Worker:
         """What does it, once it is due."""
-        return Worker(self.database, REPLICATE, self.copy, self.give_up, lease=60.0)
+        return Worker(self.database, REPLICATE, self.copy, self.give_up, lease=LEASE)
 
     async def copy(self, work: QueuedWork) -> None:
         """Bring the image there. NotNow, Hopeless."""
