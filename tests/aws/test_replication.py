@@ -146,3 +146,18 @@ def test_a_server_that_is_killed_in_the_middle_goes_on_where_it_was(pair: Pair, 
     # What had come before was not sent again.
     sent = pair.wire.select("PUT", f"/v2/{name}/blobs/uploads/", 201)
     assert len(sent) == len(layers) + 1
+
+
+def test_a_template_says_what_a_replicated_repository_is_like(pair: Pair) -> None:
+    here, there = pair.sides()
+    name = new_name("team/templated")
+    for applied in ("REPLICATION", "CREATE_ON_PUSH"):
+        there.create_repository_creation_template(
+            prefix=name if applied == "REPLICATION" else f"{name}/app",
+            appliedFor=[applied],
+            imageTagMutability="IMMUTABLE" if applied == "REPLICATION" else "MUTABLE",
+        )
+    push(pair.first, f"{name}/app/one", "1")
+    eventually(lambda: states(here, f"{name}/app/one") == ["COMPLETE"])
+    found = there.describe_repositories(repositoryNames=[f"{name}/app/one"])["repositories"][0]
+    assert found["imageTagMutability"] == "IMMUTABLE"

@@ -195,3 +195,19 @@ def test_whoever_may_not_import_is_told_so_and_nothing_is_fetched(cache: Cache) 
     asked = {"repositoryName": f"hub/{name}", "imageIds": [{"imageTag": "1"}]}
     assert refused(reader.batch_get_image, **asked)[0] == "AccessDeniedException"
     assert cache.wire.exchanges == []
+
+
+def test_a_template_says_what_a_cached_repository_is_like(cache: Cache) -> None:
+    name = new_name("templated")
+    push(cache.port, f"{name}/app", "1", b"a layer of a template's")
+    cache.ecr.create_repository_creation_template(
+        prefix=f"hub/{name}",
+        appliedFor=["PULL_THROUGH_CACHE"],
+        imageTagMutability="IMMUTABLE",
+        resourceTags=[{"Key": "from", "Value": "hub"}],
+    )
+    pulled(cache, f"hub/{name}/app", "1")
+    found = cache.ecr.describe_repositories(repositoryNames=[f"hub/{name}/app"])["repositories"][0]
+    assert found["imageTagMutability"] == "IMMUTABLE"
+    tags = cache.ecr.list_tags_for_resource(resourceArn=found["repositoryArn"])["tags"]
+    assert tags == [{"Key": "from", "Value": "hub"}]
