@@ -83,7 +83,7 @@ def pulled(cache: Cache, name: str, tag: str, *layers: bytes) -> bytes:
 
 def test_twenty_first_pulls_at_once_fetch_everything_once(cache: Cache) -> None:
     name = new_name("team/app")
-    layers = [LAYER, LAYER[::-1]]
+    layers = [name.encode() + LAYER, LAYER + name.encode()]
     push(cache.port, name, "1", *layers)
     cache.wire.clear()
     with ThreadPoolExecutor(AT_ONCE) as pullers:
