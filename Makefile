@@ -41,15 +41,15 @@ check: setup ## Check format, lint, types and the import contracts
 
 .PHONY: test-real
 test-real: setup-clients ## Run the tests with real clients: docker, podman, buildah, skopeo, containerd, crane, oras, helm
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest -m real $(ARGS)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest -m 'real and not long' $(ARGS)
 
 .PHONY: conformance
 conformance: setup ## Run the official OCI conformance suite against a registry started for it
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python scripts/conformance.py $(ARGS)
 
 .PHONY: faults
-faults: setup ## Kill the registry, cut its power, fill its disk: all of tests/faults (as root)
-	@$(VENV)/python -m pytest tests/faults $(ARGS)
+faults: setup ## Kill the registry, cut its power, fill its disk, all for long: prints docs/reliability.md's figures (root)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest tests/faults tests/estiva_server/test_draining.py $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure, side by side with other registries (figures, not pass or fail)

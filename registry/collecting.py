@@ -17,8 +17,6 @@ from storage.metadata.database import ConstraintError, Database
 
 SWEPT_AT_ONCE = 50
 REMOVED_AT_ONCE = 100
-UNEVEN = 6 * 3600.0
-"""Two looks at the clock that are further apart than this are no measure of how long a promise is old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +84,7 @@ class Collecting:
         """Sweep and empty the trash until nothing is due, or about so many seconds have passed."""
         total = Collected()
         # Two at once read the same tick, and write the same: neither needs to be told of the other.
-        even = await self._database.write(lambda: collection.tick(UNEVEN), serializable=False)
+        even = await self._database.write(lambda: collection.tick(collection.UNEVEN), serializable=False)
         if not even or await self._database.read(collection.is_held()):
             total.postponed = True
             return total

@@ -30,8 +30,13 @@ WHERE repository_id = :repository ORDER BY digest
 ON CONFLICT (digest) DO UPDATE SET promised_at = excluded.promised_at
 """
 RENEW = "UPDATE blob_reviews SET promised_at = :now WHERE digest = :digest"
+UNEVEN = 6 * 3600.0
+"""Seconds. Two looks at the clock that are further apart than this are no measure of how long a promise is old."""
+# A clock may jump between a `tick` and the work that follows it: then the time of the tick counts.
+CLOCK = """COALESCE(
+(SELECT CASE WHEN :now - value > 21600 THEN value ELSE :now END FROM collection_state WHERE name = 'tick'), :now)"""
 DUE = """
-SELECT digest FROM blob_reviews WHERE promised_at <= :now - :grace ORDER BY promised_at, digest LIMIT :limit
+SELECT digest FROM blob_reviews WHERE promised_at <= {clock} - :grace ORDER BY promised_at, digest LIMIT :limit
 """
 JUDGED = "DELETE FROM blob_reviews WHERE digest = :digest"
 # What a push found to be bad and replaced: its old bytes are nobody's.
@@ -63,7 +68,7 @@ WHERE blob_reviews.promised_at <= :now - :grace AND NOT EXISTS
 AND manifest_blobs.blob_digest = repository_blobs.digest WHERE repository_blobs.digest = blob_reviews.digest)
 """
 EXPIRED_TRASH = """
-SELECT store_key, size FROM trash WHERE since <= :now - :delay
+SELECT store_key, size FROM trash WHERE since <= {clock} - :delay
 AND NOT EXISTS (SELECT 1 FROM blobs WHERE blobs.store_key = trash.store_key) ORDER BY since, store_key LIMIT :limit
 """
 SET = """
@@ -113,7 +118,7 @@ def sweep(grace: float, limit: int) -> Work[tuple[int, list[Trashed]]]:
     if (yield from is_held()):
         return 0, []
     # What another sweep judges, or a push is about to promise, is passed over: it is for the one who has it.
-    due = yield Statement(DUE, {"grace": grace, "limit": limit}, lock="UPDATE SKIP LOCKED")
+    due = yield Statement(DUE.format(clock=CLOCK), {"grace": grace, "limit": limit}, lock="UPDATE SKIP LOCKED")
     yield Statement(JUDGED, many=[{"digest": digest} for (digest,) in due])
     trashed: list[Trashed] = []
     for (digest,) in sorted(due):
@@ -151,7 +156,7 @@ def expired_trash(delay: float, limit: int) -> Work[list[Trashed]]:
     """At most `limit` of what has been in the trash for `delay` seconds, the oldest first; nothing during a hold."""
     if (yield from is_held()):
         return []
-    rows = yield Statement(EXPIRED_TRASH, {"delay": delay, "limit": limit})
+    rows = yield Statement(EXPIRED_TRASH.format(clock=CLOCK), {"delay": delay, "limit": limit})
     return [Trashed(key, size) for key, size in rows]
 
 

@@ -88,7 +88,10 @@ class SQLiteDatabase:
         """See `Database.version`: SQLite counts the commits of every other connection for us."""
         if self._held is not None:
             return self._held
-        number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        try:
+            number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise _translate(error) from error
         return number
 
     @contextmanager

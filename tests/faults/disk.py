@@ -26,13 +26,13 @@ class Disk:
     def __init__(self, folder: Path, kind: str) -> None:
         self.path = folder / "disk"
         self._folder = folder
-        self._kind = kind
+        self.kind = kind
         self._image = folder / "image"
         self._mounted_at = 0.0
 
     def make(self) -> None:
         """Make the file system and mount it."""
-        make = find_tool(f"mkfs.{self._kind}")
+        make = find_tool(f"mkfs.{self.kind}")
         self.path.mkdir()
         with self._image.open("wb") as image:
             image.truncate(SIZE)
@@ -41,7 +41,7 @@ class Disk:
 
     def mount(self) -> None:
         """Mount it."""
-        run(["mount", "-t", self._kind, "-o", OPTIONS[self._kind], self._image, self.path])
+        run(["mount", "-t", self.kind, "-o", OPTIONS[self.kind], self._image, self.path])
         self._mounted_at = time.monotonic()
 
     def unmount(self) -> None:

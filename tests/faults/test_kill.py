@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,10 +39,26 @@ def test_a_registry_that_is_killed_under_load_keeps_what_it_acknowledged(tmp_pat
 
 
 @pytest.mark.real
-@pytest.mark.timeout(300)
-def test_five_kills_under_thirty_pushers_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.timeout(3000)
+@pytest.mark.parametrize(
+    ("rounds", "pushers", "longest"), [(5, 30, 3.0), pytest.param(20, 100, 8.0, marks=pytest.mark.long)]
+)
+def test_kill_after_kill_loses_nothing(
+    tmp_path: Path, rounds: int, pushers: int, longest: float, figure: Callable[[str], None]
+) -> None:
     ledgers: list[Ledger] = []
-    for number in range(5):
-        ledger = pushed_until_killed(tmp_path, pushers=30, seconds=random.uniform(1, 3), name=f"round-{number}")
+    slowest = 0.0
+    for number in range(rounds):
+        seconds = random.uniform(1, longest)
+        ledger = pushed_until_killed(tmp_path, pushers, seconds, name=f"round-{number}")
         ledgers.append(ledger)
-        assert problems_after_restart(tmp_path, ledgers, ledger.sessions) == []
+        begun = time.monotonic()
+        with registry_running(tmp_path):
+            slowest = max(slowest, time.monotonic() - begun)
+        last = ledgers if number == rounds - 1 else [ledger]
+        assert problems_after_restart(tmp_path, last, ledger.sessions) == []
+    blobs, images = (sum(len(ledger.blobs) for ledger in ledgers), sum(len(ledger.tags) for ledger in ledgers))
+    figure(
+        f"kill -9: {rounds} rounds, {pushers} pushers: {blobs} blobs and {images} images acknowledged, 0 lost,"
+        f" 0 corrupt, 0 tags that do not resolve, 0 wrong files; slowest start {slowest:.1f} s"
+    )

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -51,13 +51,19 @@ def acknowledged_before_power_loss(
 
 
 @pytest.mark.parametrize("seconds", [1, 4])
-def test_everything_acknowledged_is_there_after_a_power_loss(volatile: Disk, seconds: float) -> None:
+def test_everything_acknowledged_is_there_after_a_power_loss(
+    volatile: Disk, seconds: float, figure: Callable[[str], None]
+) -> None:
     ledger = acknowledged_before_power_loss(volatile, seconds)
     with registry_running(volatile.path) as registry, Client(registry.port) as client:
         assert lost(client, ledger) == []
         assert dangling(client) == []
         assert wrong_files(registry.data) == []
         assert [wrong for session in ledger.sessions if (wrong := unfinishable(client, session))] == []
+    figure(
+        f"power loss, {volatile.kind}, SQLite, 20 pushers, {seconds} s: {len(ledger.blobs)} blobs and"
+        f" {len(ledger.tags)} images acknowledged, 0 lost, 0 wrong files"
+    )
 
 
 def test_control_a_registry_that_syncs_no_blob_loses_what_it_acknowledged(volatile: Disk) -> None:

@@ -169,3 +169,21 @@ async def test_a_blob_that_never_was_is_no_trouble(database: Database) -> None:
     await database.write(lambda: collection.review(Digest.of(b"never")))
     judged, trashed = await database.write(lambda: collection.sweep(0, 10))
     assert (judged, trashed) == (1, [])
+
+
+async def test_a_clock_that_jumps_after_it_was_looked_at_takes_nothing(database: Database) -> None:
+    def ten_years_pass_since_the_tick() -> Work[None]:
+        for column in ("blob_reviews SET promised_at = promised_at", "trash SET since = since"):
+            yield Statement(f"UPDATE {column} - 315360000")
+        yield Statement("UPDATE collection_state SET value = value - 315360000 WHERE name = 'tick'")
+
+    digest = await enter_blob(database, b"promised")
+    await database.write(lambda: collection.discard("sha256/00/gone.1", str(digest), 1, "unused"))
+    assert await database.write(lambda: collection.tick(HOUR))
+    await database.write(ten_years_pass_since_the_tick)
+    assert await database.write(lambda: collection.sweep(HOUR, 10)) == (0, [])
+    assert await database.read(collection.expired_trash(HOUR, 10)) == []
+    assert not await database.write(lambda: collection.tick(HOUR))
+    assert await database.write(lambda: collection.sweep(HOUR, 10)) == (0, [])
+    assert await database.read(collection.expired_trash(HOUR, 10)) == []
+    assert (await database.write(lambda: collection.sweep(0, 10)))[0] == 1
