@@ -42,10 +42,15 @@ def invalid_parameter(name: str, constraint: str) -> AwsError:
     )
 
 
+_DOCUMENTS = {"ecs": "ecs"}
+
+
 def not_implemented(service: str, operation: str) -> AwsError:
     """An operation that AWS has and this server has not. 501: clients neither try again nor hide the reason."""
     return AwsError(
-        "NotImplementedException", f"{service} {operation} is not implemented by this server (see docs/ecr.md).", 501
+        "NotImplementedException",
+        f"{service} {operation} is not implemented by this server (see docs/{_DOCUMENTS.get(service, 'ecr')}.md).",
+        501,
     )
 
 

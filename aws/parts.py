@@ -8,6 +8,7 @@ from auth.passes import Passes
 from auth.policies import Policies
 from auth.sealing import Seal
 from auth.signers import Signing
+from aws.ecs_parts import EcsParts
 from aws.links import Links
 from aws.paging import Pages
 from registry import Registry
@@ -31,3 +32,4 @@ class Parts:
     links: Links
     passes: Passes
     threads: Executor
+    ecs: EcsParts

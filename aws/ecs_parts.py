@@ -1,0 +1,54 @@
+"""What ECS's operations have at hand: facts, images, and a way to say that something was asked of a cluster."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from estiva.digest import Digest
+from estiva.reference import RepositoryName
+from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFound:
+    """What an image's name means: `name` where this registry has the repository, `digest` where it is known.
+
+    Images of other registries stay by their tags.
+    """
+
+    name: RepositoryName | None = None
+    digest: Digest | None = None
+
+
+class Images(Protocol):
+    """Resolves images by the names that task definitions give them."""
+
+    async def find(self, image: str) -> ImageFound:
+        """What the name means now."""
+        ...
+
+
+class NoImages:
+    """Knows no image: all stay by their tags."""
+
+    async def find(self, image: str) -> ImageFound:
+        """Nothing is known of it."""
+        return ImageFound()
+
+
+def nobody_to_wake(key: ClusterKey) -> None:
+    """Nothing acts on what is asked, yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class EcsParts:
+    """ECS's own parts. `wake` is called after each commit that asks something of a cluster; it may be lost."""
+
+    database: Database
+    images: Images
+    wake: Callable[[ClusterKey], None] = nobody_to_wake
+
+
+Found = Mapping[str, ImageFound]
+"""By container."""
