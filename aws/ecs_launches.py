@@ -14,13 +14,13 @@ from aws.ecs_definitions import images_of, usable
 from aws.ecs_names import arns, client_error, cluster_of, identifier, invalid
 from aws.ecs_parts import Found
 from aws.ecs_placing import parse_placement
-from aws.ecs_task_shapes import described, static_containers
+from aws.ecs_task_shapes import described
 from aws.errors import AwsError
 from estiva.digest import Digest
 from orchestrator.definition import TaskDefinition
 from orchestrator.overrides import overridden, read
 from orchestrator.placing import Chooser, NoRoom, Room, demand_of
-from orchestrator.records import as_instance, as_task, task_record
+from orchestrator.records import as_instance, as_task, task_document, task_record
 from orchestrator.rules import DefinitionInvalid
 from orchestrator.state import DesiredStatus, Instance, Placement, Task, TaskStatus
 from storage.metadata import client_tokens, container_instances, image_uses, tasks
@@ -129,7 +129,7 @@ async def _launch(call: Call) -> Launch:
     inherited = record.tags if given.get("propagateTags") == "TASK_DEFINITION" else ()
     tags = {tag["key"]: tag["value"] for tag in (*inherited, *parse_tags(given.get("tags", ())))}
     document["tags"] = [{"key": name, "value": value} for name, value in sorted(tags.items())]
-    document["containers"] = static_containers(definition)
+    document |= task_document(definition)
     return Launch(
         record,
         definition,

@@ -75,7 +75,7 @@ def _find(key: ClusterKey, kind: str, identifier: str) -> Work[Any]:
     if kind == "cluster":
         return (yield from clusters.find(key))
     finds = {"service": services.find, "task": tasks.find, "container-instance": container_instances.find}
-    return (yield from finds[kind](key, identifier))  # type: ignore[operator]
+    return (yield from finds[kind](key, identifier))
 
 
 def _store(record: Any, after: Tags) -> Work[bool]:

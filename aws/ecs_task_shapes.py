@@ -1,11 +1,10 @@
 """Tasks as ECS shows them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from aws.call import Call
 from aws.ecs_names import arns
-from orchestrator.definition import TaskDefinition
 from orchestrator.engines import ContainerStatus, ContainerView
 from orchestrator.records import as_task
 from orchestrator.state import Task, TaskStatus
@@ -18,20 +17,6 @@ _STATUS = {
     ContainerStatus.RUNNING: "RUNNING",
     ContainerStatus.STOPPED: "STOPPED",
 }
-
-
-def static_containers(definition: TaskDefinition) -> Sequence[Mapping[str, Any]]:
-    """What is known of a task's containers before any engine has been asked; kept in its document."""
-    return [
-        {
-            "name": container.name,
-            "image": container.image,
-            "cpu": str(container.cpu),
-            "memory": None if container.memory is None else str(container.memory),
-            "memoryReservation": None if container.memory_reservation is None else str(container.memory_reservation),
-        }
-        for container in definition.containers
-    ]
 
 
 def described(call: Call, record: TaskRecord, *, tags: bool = True) -> Mapping[str, Any]:

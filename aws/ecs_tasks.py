@@ -21,8 +21,9 @@ from aws.ecs_asking import (
 from aws.ecs_names import arns, cluster_of, identifier, invalid
 from aws.ecs_task_shapes import described
 from aws.errors import AwsError
+from orchestrator.moves import unwanted
 from orchestrator.records import as_task, task_record
-from orchestrator.state import DesiredStatus, StopCode, TaskStatus
+from orchestrator.state import DesiredStatus, StopCode
 from storage.metadata import services, tasks
 from storage.metadata.database import Work
 from storage.metadata.tasks import TaskRecord, Wanted
@@ -51,12 +52,8 @@ async def stop_task(call: Call) -> Answer:
 
 
 def wanted_stopped(record: TaskRecord, code: StopCode, reason: str) -> TaskRecord:
-    """The task, no longer wanted; one that no engine has seen has stopped with that."""
-    now = time.time()
-    task = replace(as_task(record), desired=DesiredStatus.STOPPED, stop_code=code, stopped_reason=reason)
-    if task.status is TaskStatus.PROVISIONING and task.instance_id is None:
-        task = replace(task, status=TaskStatus.STOPPED, stopped_at=now)
-    return task_record(record.key, replace(task, stopping_at=now), record.document)
+    """The task, no longer wanted."""
+    return task_record(record.key, unwanted(as_task(record), code, reason, time.time()), record.document)
 
 
 async def describe_tasks(call: Call) -> Answer:

@@ -41,7 +41,7 @@ from estiva_server.logs import AccessLog
 from estiva_server.metrics import PUBLISH_EVERY, Metrics, Tallies
 from estiva_server.mirroring import build_cache, build_scanning, build_workers
 from estiva_server.observation import Observation, ObservedApp
-from estiva_server.orchestration import Orchestration, build_orchestration, deploy_on_push
+from estiva_server.orchestration import Orchestration, build_orchestration, deploy_on_push, ecs_parts
 from estiva_server.security import Security, build_security
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
 from estiva_server.telling import LOOK_EVERY as COUNT_EVENTS_EVERY
@@ -122,6 +122,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     tallies = Tallies()
     registry = build_registry(settings, database, blobs, threads, security, tallies)
     links = Links(security.seal, registry.pulling)
+    orchestration = build_orchestration(settings, database, security)
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
         settings=settings,
@@ -133,7 +134,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         security=security,
         telling=build_telling(settings, database, security, tallies),
         links=links,
-        aws=build_aws_front(settings, security, registry, links, threads),
+        aws=build_aws_front(settings, security, registry, links, threads, ecs_parts(orchestration, database)),
         health=Health(database, blobs.store),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
@@ -141,7 +142,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         certificates=build_certificates(settings),
         registry_api=RegistryAPI(registry, security.admission),
         workers=build_workers(database, registry, threads, tallies),
-        orchestration=build_orchestration(settings, database, security),
+        orchestration=orchestration,
     )
 
 

@@ -2,6 +2,8 @@
 
 from concurrent.futures import Executor
 
+from aws.ecs_operations import ECS
+from aws.ecs_parts import EcsParts
 from aws.front import Front
 from aws.links import Links
 from aws.models import load_service
@@ -14,7 +16,7 @@ from registry import Registry
 
 
 def build_aws_front(
-    settings: Settings, security: Security, registry: Registry, links: Links, threads: Executor
+    settings: Settings, security: Security, registry: Registry, links: Links, threads: Executor, ecs: EcsParts
 ) -> Front:
     """What answers `POST /`."""
     parts = Parts(
@@ -30,5 +32,6 @@ def build_aws_front(
         links=links,
         passes=security.passes,
         threads=threads,
+        ecs=ecs,
     )
-    return Front(parts, [(load_service("ecr"), ECR)])
+    return Front(parts, [(load_service("ecr"), ECR), (load_service("ecs"), ECS)])

@@ -5,6 +5,9 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from aws.ecs_parts import EcsParts, ImageFound
+from estiva.errors import ManifestInvalid
+from estiva.reference import Tag
 from estiva_server.config import Settings, split_listen
 from estiva_server.security import Security
 from orchestrator.acting import LocalEngine, Orchestrator
@@ -19,6 +22,7 @@ from orchestrator.scheduling import Scheduling
 from orchestrator.secrets import Secrets
 from orchestrator.truth import Truth
 from registry.pushed import Consequence
+from storage.metadata import tags
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Database
 
@@ -72,6 +76,33 @@ def own_registry(settings: Settings) -> OwnRegistry:
     address = settings.engine_registry or loopback
     public = (settings.public_url or "").partition("//")[2]
     return OwnRegistry(hosts_of(settings.listen, address, public), address, settings.account)
+
+
+class OwnImages:
+    """Resolves images for ECS's operations (`aws/ecs_parts.py`, Images)."""
+
+    def __init__(self, database: Database, own: OwnRegistry) -> None:
+        self._database = database
+        self._own = own
+
+    async def find(self, image: str) -> ImageFound:
+        """Ours: its repository and the digest that it has now. Of another registry: the digest that it names."""
+        named = self._own.parse(image)
+        if named.name is None or named.digest is not None:
+            return ImageFound(named.name, named.digest)
+        try:
+            tag = Tag.parse(named.tag or "latest")
+        except ManifestInvalid:
+            return ImageFound(named.name)
+        return ImageFound(named.name, await self._database.read(tags.target(named.name, tag)))
+
+
+def ecs_parts(orchestration: Orchestration, database: Database) -> EcsParts:
+    """What ECS's operations have at hand: they write facts, and wake the loop."""
+    images = OwnImages(database, orchestration.own)
+    if orchestration.orchestrator is None:
+        return EcsParts(database, images)
+    return EcsParts(database, images, orchestration.orchestrator.wake)
 
 
 def local_engine(settings: Settings) -> LocalEngine | None:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from estiva.digest import Digest
+from orchestrator.definition import TaskDefinition
 from orchestrator.engines import ContainerStatus, ContainerView, HealthStatus, NetworkBinding
 from orchestrator.state import (
     Deployment,
@@ -36,6 +37,26 @@ from storage.metadata.tasks import TaskRecord
 Document = Mapping[str, Any]
 _TASK_TIMES = ("started_at", "stopping_at", "pull_started_at", "pull_stopped_at")
 _VIEW_PLAIN = ("runtime_id", "image", "exit_code", "reason", "created_at", "started_at", "finished_at", "address")
+
+
+def task_document(definition: TaskDefinition) -> dict[str, Any]:
+    """What is told of a task's containers before any engine has been asked: the least of its row's `document`."""
+    return {
+        "containers": [
+            {
+                "name": container.name,
+                "image": container.image,
+                "cpu": str(container.cpu),
+                "memory": _text(container.memory),
+                "memoryReservation": _text(container.memory_reservation),
+            }
+            for container in definition.containers
+        ]
+    }
+
+
+def _text(number: int | None) -> str | None:
+    return None if number is None else str(number)
 
 
 def task_record(key: ClusterKey, task: Task, document: Document) -> TaskRecord:

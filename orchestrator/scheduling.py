@@ -35,7 +35,7 @@ from orchestrator.planning import (
     Stop,
     plan,
 )
-from orchestrator.records import as_deployment, inactive, task_record
+from orchestrator.records import as_deployment, inactive, task_document, task_record
 from orchestrator.state import (
     Deployment,
     DesiredStatus,
@@ -182,7 +182,8 @@ class _Carrying:
             images=deployment.images,
             health=HealthStatus.UNKNOWN,
         )
-        yield from tasks.create(task_record(self.key, task, {}), self.own_images(definition, deployment.images))
+        document = task_document(definition)
+        yield from tasks.create(task_record(self.key, task, document), self.own_images(definition, deployment.images))
         self.told["has started {count} tasks: {tasks}."].append(task.task_id)
 
     def _stop(self, action: Stop) -> Work[None]:

@@ -19,6 +19,8 @@ REQUEST_KEYS = PRINCIPAL_KEYS | {
     "aws:useragent",
     # Estiva's own: the tag that is pushed, pulled or deleted.
     "ecr:imagetag",
+    # The cluster that a request is about, as its ARN.
+    "ecs:cluster",
 }
 # One key for each tag or claim: these end where its name begins.
 PRINCIPAL_FAMILIES = ("aws:principaltag/", "oidc:")

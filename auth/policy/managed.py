@@ -43,6 +43,8 @@ _ACTIONS: Mapping[str, Sequence[str]] = {
     "AmazonEC2ContainerRegistryPowerUser": _POWER_USER,
     # AWS's also looks up CloudTrail events and creates a role for replication: other services, absent here.
     "AmazonEC2ContainerRegistryFullAccess": ("ecr:*",),
+    # AWS's also reaches into load balancers, scaling and roles: absent here.
+    "AmazonECS_FullAccess": ("ecs:*",),
     "AdministratorAccess": ("*",),
 }
 

@@ -10,6 +10,7 @@ from botocore.model import Shape
 
 from auth.sealing import Seal
 from aws.answers import NotInModelError, body_of
+from aws.ecs_operations import ECS
 from aws.errors import AwsError
 from aws.models import load_service
 from aws.operations import ECR
@@ -20,7 +21,7 @@ from tests.aws.clients import Ecr, Front, new_repository
 from tests.aws.test_front import post
 from tests.house.source import ROOT
 
-SERVICE = load_service("ecr")
+SERVICE, ECS_SERVICE = load_service("ecr"), load_service("ecs")
 ROW = re.compile(r"^\| `(\w+)` \| (supported|partly|501) \|", re.MULTILINE)
 
 
@@ -52,8 +53,15 @@ def test_an_answer_with_a_member_that_the_model_lacks_is_an_error() -> None:
         body_of(shape, {"registryId": 7})
 
 
+def test_the_documentation_names_every_operation_of_ecs_as_it_is() -> None:
+    documented = dict(ROW.findall((ROOT / "docs" / "ecs.md").read_text()))
+    assert set(documented) == set(ECS_SERVICE.operations)
+    assert {name for name, state in documented.items() if state != "501"} == set(ECS)
+
+
 def test_every_operation_of_the_table_is_one_of_the_service() -> None:
     assert set(ECR) <= set(SERVICE.operations)
+    assert set(ECS) <= set(ECS_SERVICE.operations)
 
 
 def test_the_documentation_names_every_operation_of_ecr_as_it_is() -> None:
@@ -62,11 +70,12 @@ def test_the_documentation_names_every_operation_of_ecr_as_it_is() -> None:
     assert {name for name, state in documented.items() if state != "501"} == set(ECR)
 
 
-@pytest.mark.parametrize(
-    "shape", [name for name, shape in SERVICE.shapes.items() if shape.metadata.get("pattern")], ids=str
-)
+SHAPES = {name: shape for service in (SERVICE, ECS_SERVICE) for name, shape in service.shapes.items()}
+
+
+@pytest.mark.parametrize("shape", [name for name, shape in SHAPES.items() if shape.metadata.get("pattern")], ids=str)
 def test_no_pattern_of_the_model_takes_long(shape: str) -> None:
-    found = SERVICE.shapes[shape]
+    found = SHAPES[shape]
     for text in (
         "a" * 255 + "!",
         "a." * 127 + "!",
