@@ -18,6 +18,16 @@ from storage.metadata.service_events import EventRecord
 from storage.metadata.services import ServiceRecord
 
 LIVE_TASKS = 10_000
+_DEFAULTS: Mapping[str, Any] = {
+    "launchType": "EC2",
+    "loadBalancers": [],
+    "serviceRegistries": [],
+    "placementConstraints": [],
+    "placementStrategy": [],
+    "enableECSManagedTags": False,
+    "enableExecuteCommand": False,
+    "propagateTags": "NONE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,18 +81,11 @@ def described(call: Call, seen: ServiceView, *, tags: bool = True) -> Mapping[st
     primary = current[0] if current else (seen.deployments[0] if seen.deployments else None)
     kept = {name: value for name, value in document.items() if name not in ("tags", "createdBy")}
     return {
-        "launchType": "EC2",
-        "placementConstraints": [],
-        "placementStrategy": [],
-        "enableECSManagedTags": False,
-        "enableExecuteCommand": False,
-        "propagateTags": "NONE",
+        **_DEFAULTS,
         **kept,
         "serviceArn": arns(call).within(key, "service", service.name),
         "serviceName": service.name,
         "clusterArn": arns(call).cluster(key),
-        "loadBalancers": [],
-        "serviceRegistries": [],
         "status": service.status.value,
         "desiredCount": service.desired,
         "runningCount": sum(seen.running(one) for one in current),
