@@ -1,6 +1,6 @@
 """A lean load generator: one thread, many keep-alive connections, one epoll.
 
-A *conversation* is a generator that yields what it waits for (``READ`` or ``WRITE``). Bodies are sent
+A *conversation* is a generator that yields what it waits for: a descriptor, and ``READ`` or ``WRITE``. Bodies are sent
 with ``sendfile`` and received without being copied out of the kernel (``MSG_TRUNC``), because the load
 generator shares the machine's cores with the server that it measures.
 """
@@ -27,7 +27,7 @@ _GRACE = 60.0
 _BLOCK = 1 << 20
 
 T = TypeVar("T")
-Waiting = Generator[int, None, T]
+Waiting = Generator[tuple[int, int], None, T]
 """A conversation that ends with a value of type T."""
 
 
@@ -48,6 +48,14 @@ class Connection:
         self.socket.setblocking(False)
         self._fields = "".join(f"{line}\r\n" for line in door.fields).encode()
         self._buffer = bytearray(_BLOCK)
+        self._reads, self._writes = (self.socket.fileno(), READ), (self.socket.fileno(), WRITE)
+        self._others: dict[Door, Connection] = {}
+
+    def other(self, door: Door) -> Connection:
+        """A connection to somebody else, kept as long as this one: for where a redirect leads."""
+        if door not in self._others:
+            self._others[door] = Connection(door)
+        return self._others[door]
 
     def request(self, method: str, path: str, *headers: str) -> bytes:
         """The head of a request."""
@@ -61,7 +69,7 @@ class Connection:
             try:
                 view = view[self.socket.send(view, socket.MSG_MORE if more else 0) :]
             except BlockingIOError:
-                yield WRITE
+                yield self._writes
 
     def send_file(self, descriptor: int, count: int) -> Waiting[None]:
         """Send the first ``count`` bytes of a file without copying them."""
@@ -70,17 +78,17 @@ class Connection:
             try:
                 offset += os.sendfile(self.socket.fileno(), descriptor, offset, count - offset)
             except BlockingIOError:
-                yield WRITE
+                yield self._writes
 
-    def answer(self, expected: int) -> Waiting[Answer]:
-        """Receive a whole answer, drop its body, and fail unless its status is the expected one."""
+    def answer(self, *expected: int) -> Waiting[Answer]:
+        """Receive a whole answer, drop its body, and fail unless its status is one of those expected."""
         head = b""
         while (end := head.find(b"\r\n\r\n")) < 0:
-            yield READ
+            yield self._reads
             head += self._received(self.socket.recv(64 << 10))
         status, headers = _parse(head[:end])
-        if status != expected:
-            raise ScenarioFailed(f"the registry answered {status} where {expected} belongs: {head[:300]!r}")
+        if status not in expected:
+            raise ScenarioFailed(f"the registry answered {status} where {expected[0]} belongs: {head[:300]!r}")
         begun = len(head) - end - 4
         if headers.get("transfer-encoding") == "chunked":
             return Answer(status, headers, (yield from self._rest_of_chunks(head[end + 4 :])))
@@ -93,7 +101,7 @@ class Connection:
     def _rest_of_chunks(self, body: bytes) -> Waiting[int]:
         # Good enough for small JSON, the only thing that comes in chunks: no JSON ends like this.
         while not body.endswith(b"0\r\n\r\n"):
-            yield READ
+            yield self._reads
             body += self._received(self.socket.recv(64 << 10))
         return len(body)
 
@@ -102,7 +110,7 @@ class Connection:
             try:
                 count = self.socket.recv_into(self._buffer, min(missing, _BLOCK), socket.MSG_TRUNC)
             except BlockingIOError:
-                yield READ
+                yield self._reads
                 continue
             if not count:
                 raise ScenarioFailed(f"the registry hung up {missing} bytes before the end of an answer")
@@ -121,6 +129,8 @@ class Connection:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.socket.close()
+        for other in self._others.values():
+            other.socket.close()
 
 
 def _parse(head: bytes) -> tuple[int, dict[str, str]]:
@@ -164,7 +174,7 @@ def run(door: Door, connections: int, seconds: float, operations: Iterable[Opera
     with ExitStack() as opened:
         users = [opened.enter_context(Connection(door)) for _ in range(connections)]
         begun = perf_counter()
-        _drive({user.socket.fileno(): _take(user, pending, tally, begun + seconds) for user in users}, seconds)
+        _drive([_take(user, pending, tally, begun + seconds) for user in users], seconds)
         return tally.sample(perf_counter() - begun)
 
 
@@ -179,39 +189,43 @@ def _take(user: Connection, pending: Iterator[Operation], tally: Tally, deadline
             return
 
 
-def _drive(conversations: dict[int, Waiting[None]], seconds: float) -> None:
-    """Advance each conversation whenever its descriptor is ready, until all have ended."""
+def _drive(conversations: Iterable[Waiting[None]], seconds: float) -> None:
+    """Advance each conversation whenever the descriptor that it waits for is ready, until all have ended."""
     limit = perf_counter() + seconds + _GRACE
-    with _Waiters(conversations) as waiters:
-        for descriptor in conversations:
-            waiters.advance(descriptor)
+    with _Waiters() as waiters:
+        for conversation in conversations:
+            waiters.advance(conversation)
         while waiters.wanted:
             ready = waiters.poll.poll(1.0)
             if perf_counter() > limit:
                 raise ScenarioFailed(f"{len(waiters.wanted)} connections still waited for an answer at the end")
             for descriptor, _ in ready:
-                waiters.advance(descriptor)
+                waiters.advance(waiters.wanted[descriptor][1])
 
 
 class _Waiters:
     """The conversations that wait, each registered for what it waits for."""
 
-    def __init__(self, conversations: dict[int, Waiting[None]]) -> None:
-        self.wanted: dict[int, int] = {}
+    def __init__(self) -> None:
+        self.wanted: dict[int, tuple[int, Waiting[None]]] = {}
+        """By descriptor, what is waited for there and who waits."""
         self.poll = select.epoll()
-        self._conversations = conversations
+        self._waits_at: dict[Waiting[None], int] = {}
 
-    def advance(self, descriptor: int) -> None:
-        wanted = next(self._conversations[descriptor], None)
-        if wanted is None:
-            if self.wanted.pop(descriptor, None) is not None:
-                self.poll.unregister(descriptor)
+    def advance(self, conversation: Waiting[None]) -> None:
+        descriptor, event = next(conversation, (None, 0))
+        before = self._waits_at.get(conversation)
+        if before is not None and before != descriptor:
+            self.poll.unregister(before)
+            del self.wanted[before], self._waits_at[conversation]
+        if descriptor is None:
             return
         if descriptor not in self.wanted:
-            self.poll.register(descriptor, wanted)
-        elif self.wanted[descriptor] != wanted:
-            self.poll.modify(descriptor, wanted)
-        self.wanted[descriptor] = wanted
+            self.poll.register(descriptor, event)
+        elif self.wanted[descriptor][0] != event:
+            self.poll.modify(descriptor, event)
+        self.wanted[descriptor] = event, conversation
+        self._waits_at[conversation] = descriptor
 
     def __enter__(self) -> _Waiters:
         return self

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from benchmarks import load
 from benchmarks.contents import Body
 from benchmarks.images import MANIFEST_TYPE
-from benchmarks.scenario import ScenarioFailed
+from benchmarks.scenario import Door, ScenarioFailed
 
 _OCTETS = "Content-Type: application/octet-stream"
 
@@ -85,6 +85,25 @@ def mount(repository: str, source: str, value: str) -> load.Operation:
         yield from user.send(user.request("POST", path, "Content-Length: 0"))
         yield from user.answer(201)
         return 0
+
+    return operation
+
+
+def get_blob(path: str, size: int) -> load.Operation:
+    """GET a blob of that size, from wherever the registry sends for it."""
+
+    def operation(user: load.Connection) -> load.Waiting[int]:
+        yield from user.send(user.request("GET", path))
+        answer = yield from user.answer(200, 307)
+        if answer.status == 307:
+            location = answer.headers["location"]
+            there = urlsplit(location)
+            other = user.other(Door(there.hostname or "", there.port or 80))
+            yield from other.send(other.request("GET", path_of(location)))
+            answer = yield from other.answer(200)
+        if answer.length != size:
+            raise ScenarioFailed(f"{answer.length} bytes came where {size} belong")
+        return answer.length
 
     return operation
 

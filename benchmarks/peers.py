@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -23,11 +24,24 @@ class PeerMissing(Exception):
 
 
 @dataclass(frozen=True)
+class Bucket:
+    """Where a registry keeps blobs that are not to be on disk, and whether it sends clients there."""
+
+    KEY: ClassVar[str] = "benchmark"
+    SECRET: ClassVar[str] = "benchmarked"
+    endpoint: str
+    name: str
+    prefix: str
+    redirect: bool
+
+
+@dataclass(frozen=True)
 class Peer(ABC):
     """A registry program, ready to be started."""
 
     name: str
     program: str
+    bucket: Bucket | None = None
     greeting: ClassVar[int] = 200
     """The status of GET /v2/ without any right."""
 
@@ -60,11 +74,27 @@ class Estiva(Peer):
     greeting: ClassVar[int] = 401
 
     def environment(self) -> dict[str, str]:
-        return super().environment() | {
-            "ESTIVA_ADMIN_PASSWORD": self.known.admin,
-            "ESTIVA_ADMIN_ACCESS_KEY_ID": ADMIN_KEY,
-            "ESTIVA_ADMIN_SECRET_ACCESS_KEY": self.known.admin,
-            "ESTIVA_TOKEN_LIFE": "3600",  # a scenario may wait long for a quiet moment
+        return (
+            super().environment()
+            | self._blobs()
+            | {
+                "ESTIVA_ADMIN_PASSWORD": self.known.admin,
+                "ESTIVA_ADMIN_ACCESS_KEY_ID": ADMIN_KEY,
+                "ESTIVA_ADMIN_SECRET_ACCESS_KEY": self.known.admin,
+                "ESTIVA_TOKEN_LIFE": "3600",  # a scenario may wait long for a quiet moment
+            }
+        )
+
+    def _blobs(self) -> dict[str, str]:
+        if self.bucket is None:
+            return {}
+        query = f"endpoint={self.bucket.endpoint}&region=us-east-1"
+        return {
+            "ESTIVA_BLOBS": f"s3://{self.bucket.name}/{self.bucket.prefix}?{query}",
+            "ESTIVA_BLOB_REDIRECT": "redirect" if self.bucket.redirect else "proxy",
+            "AWS_ACCESS_KEY_ID": Bucket.KEY,
+            "AWS_SECRET_ACCESS_KEY": Bucket.SECRET,
+            "AWS_EC2_METADATA_DISABLED": "true",
         }
 
     def access(self, port: int) -> Access:
@@ -94,7 +124,7 @@ def _commit() -> str:
 _CONFIGURATION = """\
 version: 0.1
 log: {{level: error, accesslog: {{disabled: true}}}}
-storage: {{filesystem: {{rootdirectory: {data}}}}}
+storage: {storage}
 http: {{addr: "127.0.0.1:{port}"}}
 """
 
@@ -105,8 +135,23 @@ class Distribution(Peer):
 
     def command(self, directory: Path, port: int) -> list[str]:
         configuration = directory / "config.yml"
-        configuration.write_text(_CONFIGURATION.format(data=directory / "data", port=port))
+        configuration.write_text(_CONFIGURATION.format(storage=self._storage(directory / "data"), port=port))
         return [self.program, "serve", str(configuration)]
+
+    def _storage(self, data: Path) -> str:
+        if self.bucket is None:
+            return f"{{filesystem: {{rootdirectory: {data}}}}}"
+        settings = {
+            "accesskey": Bucket.KEY,
+            "secretkey": Bucket.SECRET,
+            "region": "us-east-1",
+            "regionendpoint": self.bucket.endpoint,
+            "forcepathstyle": True,
+            "secure": False,
+            "bucket": self.bucket.name,
+            "rootdirectory": f"/{self.bucket.prefix}",
+        }
+        return json.dumps({"s3": settings, "redirect": {"disable": not self.bucket.redirect}})
 
     def environment(self) -> dict[str, str]:
         # Version 3 otherwise tries to send a trace of every request to a collector on this machine.
@@ -131,7 +176,7 @@ def find(wanted: str) -> Peer:
     if program is None or not os.access(program, os.X_OK):
         raise PeerMissing(f"the peer {kind} needs the program {path or PROGRAMS[kind]}, which was not found")
     if kind == "estiva":
-        return Estiva(name, program, int(workers or "1"))
+        return Estiva(name, program, workers=int(workers or "1"))
     return Distribution(name, program)
 
 

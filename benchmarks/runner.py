@@ -6,15 +6,16 @@ import http.client
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from time import sleep
 
 from benchmarks import procfs
 from benchmarks.contents import Contents
+from benchmarks.gateway import Gateway, gateway_running
 from benchmarks.peers import Peer
-from benchmarks.scenario import GIB, MIB, Door, Sample, Scenario, ScenarioFailed, Target
-from benchmarks.server import Server, started
+from benchmarks.scenario import GIB, MIB, Door, Sample, Scenario, ScenarioFailed, Storage, Target
+from benchmarks.server import Server, free_port, started
 from benchmarks.stock import PARTS
 
 _LOOK = 0.3
@@ -73,9 +74,10 @@ class Bench:
         self._contents = contents
         self._load = load
         self._opened = ExitStack()
-        self._standing: dict[str, Server] = {}
-        self._stocked: set[tuple[str, str]] = set()
+        self._standing: dict[tuple[str, str], Server] = {}
+        self._stocked: set[tuple[str, str, str]] = set()
         self._fresh = 0
+        self._gateway: Gateway | None = None
 
     def __enter__(self) -> Bench:
         return self
@@ -88,18 +90,33 @@ class Bench:
         """The peer, holding what the scenario needs."""
         if scenario.fresh:
             self._fresh += 1
-            with started(peer, self._directory / f"fresh-{self._fresh}") as server:
+            with self._started(peer, scenario.storage, f"fresh-{self._fresh}") as server:
                 yield server
             return
-        if peer.name not in self._standing:
-            place = self._directory / f"standing-{len(self._standing)}"
-            self._standing[peer.name] = self._opened.enter_context(started(peer, place))
-        server = self._standing[peer.name]
+        kind = peer.name, scenario.storage
+        if kind not in self._standing:
+            place = f"standing-{len(self._standing)}"
+            self._standing[kind] = self._opened.enter_context(self._started(peer, scenario.storage, place))
+        server = self._standing[kind]
         for part in scenario.needs:
-            if (peer.name, part) not in self._stocked:
+            if (*kind, part) not in self._stocked:
                 PARTS[part](self._target(server, server.access.filling()))
-                self._stocked.add((peer.name, part))
+                self._stocked.add((*kind, part))
         yield server
+
+    @contextmanager
+    def _started(self, peer: Peer, storage: Storage, place: str) -> Iterator[Server]:
+        if storage == "disk":
+            with started(peer, self._directory / place) as server:
+                yield server
+            return
+        if self._gateway is None:
+            self._gateway = self._opened.enter_context(gateway_running(self._directory / "s3", free_port()))
+        try:
+            with started(replace(peer, bucket=self._gateway.bucket(place, storage)), self._directory / place) as server:
+                yield server
+        finally:
+            self._gateway.forget(place)
 
     def target(self, server: Server) -> Target:
         """The server as the scenarios see it, with a right to come in that was just obtained."""

@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 from benchmarks.contents import Contents
 
 Unit = Literal["ops/s", "MiB/s"]
+Storage = Literal["disk", "s3-proxy", "s3-redirect"]
 MIB = 1 << 20
 GIB = 1 << 30
 TIMES = "\N{MULTIPLICATION SIGN}"
@@ -97,6 +98,8 @@ class Scenario:
     """Whether each run gets a new server on an empty directory, as pushes do."""
     quick: bool = False
     """Whether ``--quick`` runs it."""
+    storage: Storage = "disk"
+    """Where the registry keeps blobs, and with S3 whether it sends clients there."""
     goal: Goal = field(default_factory=Goal)
     unable: Mapping[str, str] = field(default_factory=dict)
     """Peers that cannot do this, each with the reason."""

@@ -7,14 +7,14 @@ from itertools import repeat
 
 from benchmarks import load
 from benchmarks.images import BLOBS, SIZES
-from benchmarks.operations import get
+from benchmarks.operations import get_blob
 from benchmarks.scenario import Goal, Sample, Scenario, Target
 
 
 def _get(size: str, connections: int) -> Callable[[Target], Callable[[], Sample]]:
     def prepare(target: Target) -> Callable[[], Sample]:
         body = target.contents.fixed(SIZES[size])
-        operation = get(f"/v2/{BLOBS}/blobs/{body.digest}", body.size)
+        operation = get_blob(f"/v2/{BLOBS}/blobs/{body.digest}", body.size)
         load.run(target.door, 1, target.seconds, [operation])  # once untimed: it must be right
         return lambda: load.run(target.door, connections, target.seconds, repeat(operation))
 
