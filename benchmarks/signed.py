@@ -1,7 +1,8 @@
-"""The AWS front: ``python -m benchmarks.signed [--seconds N] [--images N] [--moto PROGRAM]``.
+"""The AWS front: ``python -m benchmarks.signed [--rounds N] [--seconds N] [--images N] [--moto PROGRAM]``.
 
 Signed DescribeRepositories by wrk, per second and per second of the server's processor time, for estiva and, where
-its program is given, for the moto server (which checks no signature); and how long pages of DescribeImages take.
+its program is given, for the moto server (which checks no signature), one after the other in every round; and how long
+pages of DescribeImages take. The middle of the rounds is told, and the range.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from botocore.auth import SigV4Auth
@@ -51,6 +52,7 @@ PAGES = 20
 def main() -> int:
     """Measure, and print a line for each figure."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.signed", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--images", type=int, default=10_000)
     parser.add_argument("--moto", help="the program moto_server, to measure beside")
@@ -58,25 +60,33 @@ def main() -> int:
     if shutil.which("wrk") is None:
         print("benchmarks: wrk is not installed", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as opened:
         data = Path(folder, "data")
         data.mkdir()
         migrate(f"sqlite:///{data / 'estiva.db'}")
         asyncio.run(fill(data / "estiva.db", options.images))
         estiva = str(Path(sys.executable).with_name("estiva"))
-        with serving([estiva, "serve", "--data", str(data), "--listen", "127.0.0.1:{port}"]) as (port, process):
-            told("estiva", *repeated(port, process.pid, options.seconds, Path(folder)))
-            pages(port, process.pid)
-    if options.moto:
-        with tempfile.TemporaryDirectory() as folder, serving([options.moto, "-p", "{port}"]) as (port, process):
-            ask(port, "CreateRepository", {"repositoryName": NAME.text})
-            told("moto", *repeated(port, process.pid, options.seconds, Path(folder)))
+        command = [estiva, "serve", "--data", str(data), "--listen", "127.0.0.1:{port}"]
+        servers = {"estiva": opened.enter_context(serving(command))}
+        if options.moto:
+            servers["moto"] = opened.enter_context(serving([options.moto, "-p", "{port}"]))
+            ask(servers["moto"][0], "CreateRepository", {"repositoryName": NAME.text})
+        figures: dict[str, list[tuple[float, float]]] = {name: [] for name in servers}
+        for _ in range(options.rounds):
+            for name, (port, process) in servers.items():
+                figures[name].append(repeated(port, process.pid, options.seconds, Path(folder)))
+        for name, of_rounds in figures.items():
+            told(name, of_rounds)
+        pages(servers["estiva"][0], servers["estiva"][1].pid)
+    print("load average", *(f"{load:.1f}" for load in os.getloadavg()))
     return 0
 
 
-def told(name: str, each_second: float, each_core: float) -> None:
+def told(name: str, rounds: list[tuple[float, float]]) -> None:
     """Print the figures of one server."""
-    print(f"DescribeRepositories, signed, {name}: {each_second:,.0f}/s, {each_core:,.0f} per second of processor time")
+    for what, figures in zip(("/s", "per second of processor time"), zip(*rounds, strict=True), strict=True):
+        middle, least, most = statistics.median(figures), min(figures), max(figures)
+        print(f"DescribeRepositories, signed, {name}: {middle:,.0f} ({least:,.0f} to {most:,.0f}) {what}")
 
 
 async def fill(file: Path, images: int) -> None:
