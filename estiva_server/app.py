@@ -135,7 +135,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         telling=build_telling(settings, database, security, tallies),
         links=links,
         aws=build_aws_front(settings, security, registry, links, threads, ecs_parts(orchestration, database)),
-        health=Health(database, blobs.store),
+        health=Health(database, blobs.store, blobs.reserve),
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
         observation=Observation(tallies, access_log),
@@ -156,14 +156,19 @@ def build_registry(
 ) -> Registry:
     """The domain on these parts."""
     pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere)
-    uploading = Uploading(database, blobs.store, threads)
+    uploading = Uploading(database, blobs.store, threads, blobs.reserve.require)
     creating = Creating(database, settings.create_on_push, [apply_template])
     replicating = Replicating(database, Destination(settings.region, settings.account))
     scanning = build_scanning(settings, database, pulling, threads)
     users = Pins()
     return Registry(
         pulling=pulling,
-        pushing=Pushing(database, threads, [replicating.after_push, scanning.after_push, deploy_on_push(settings)]),
+        pushing=Pushing(
+            database,
+            threads,
+            [replicating.after_push, scanning.after_push, deploy_on_push(settings)],
+            blobs.reserve.require,
+        ),
         uploading=uploading,
         deleting=Deleting(database, uploading, users),
         listing=Listing(database),

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from estiva_server.config import Settings
 from registry.elsewhere import Elsewhere, Reach, Redirect
+from registry.reserve import Reserve, ReserveSize
 from storage.blobs import BlobStore
 from storage.blobs.filesystem import FilesystemBlobStore
 
@@ -18,6 +19,7 @@ class Blobs:
     """A blob store, with what it takes to send its blobs where they are not on this machine."""
 
     store: BlobStore
+    reserve: Reserve
     elsewhere: Elsewhere | None = None
     threads: tuple[ThreadPoolExecutor, ...] = ()
 
@@ -30,7 +32,8 @@ class Blobs:
 def build_blobs(settings: Settings) -> Blobs:
     """The blob store of the settings. BlobsError."""
     if settings.blobs is None or settings.blobs.startswith("file:"):
-        return Blobs(FilesystemBlobStore(settings.blobs_directory))
+        store = FilesystemBlobStore(settings.blobs_directory)
+        return Blobs(store, _reserve(settings, store))
     return _in_a_bucket(settings, settings.blobs)
 
 
@@ -49,7 +52,11 @@ def _in_a_bucket(settings: Settings, url: str) -> Blobs:
         raise BlobsError(f"cannot use {location}: {error}") from error
     reach = Reach(known=location.clients_can_reach_it, encrypted=location.is_encrypted)
     elsewhere = Elsewhere(store, reading, Redirect(settings.blob_redirect), reach)
-    return Blobs(store, elsewhere, (parts, reading))
+    return Blobs(store, _reserve(settings, store), elsewhere, (parts, reading))
+
+
+def _reserve(settings: Settings, store: BlobStore) -> Reserve:
+    return Reserve(store.room, ReserveSize.parse(settings.reserve))
 
 
 def prove(settings: Settings) -> None:

@@ -9,6 +9,7 @@ from pydantic import Field, IPvAnyNetwork, SecretStr, ValidationError, field_val
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from registry.creating import CreateOnPush
+from registry.reserve import ReserveSize
 from storage.blobs.s3.location import S3Location
 from storage.metadata.opening import sqlite_file
 
@@ -128,6 +129,10 @@ class Settings(BaseSettings):
         86_400, ge=0, description="Seconds that a blob which nothing needs stays after the last promise of it."
     )
     gc_trash: float = Field(86_400, ge=0, description="Seconds that the bytes of a collected blob stay.")
+    reserve: str = Field(
+        "1%",
+        description="Room to be kept free, in bytes or as a percentage of the file system; below it pushes get 507.",
+    )
     scrub_every: float = Field(
         604_800, gt=0, description="Seconds between the beginnings of two readings of all blobs, to find bad ones."
     )
@@ -167,6 +172,12 @@ class Settings(BaseSettings):
     def _check_database_url(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None:
             sqlite_file(value.get_secret_value())
+        return value
+
+    @field_validator("reserve")
+    @classmethod
+    def _check_reserve(cls, value: str) -> str:
+        ReserveSize.parse(value)
         return value
 
     @field_validator("log_level")

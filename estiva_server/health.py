@@ -6,6 +6,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from estiva.errors import RegistryError
+from registry.reserve import Reserve
 from storage.blobs import BlobStore
 from storage.metadata import repositories
 from storage.metadata.database import Database
@@ -17,8 +18,9 @@ PATIENCE = 5.0
 class Health:
     """Answers the two questions; `draining` is set as soon as the process is asked to end."""
 
-    def __init__(self, database: Database, blob_store: BlobStore) -> None:
+    def __init__(self, database: Database, blob_store: BlobStore, reserve: Reserve) -> None:
         self.draining = False
+        self._reserve = reserve
         self._database = database
         self._blob_store = blob_store
         self._probe: asyncio.Future[None] | None = None
@@ -28,10 +30,13 @@ class Health:
         return JSONResponse({"status": "ok"})
 
     async def ready(self, request: Request) -> Response:
-        """200 while database and storage work and the process is not about to end; 503 with the reason otherwise."""
+        """200 while database and storage work and the process is not about to end; 503 with the reason otherwise.
+
+        Also 200 while storage is below its reserve, for pulls go on: `pushes` then says that they are refused.
+        """
         reason = await self._reason()
         if reason is None:
-            return JSONResponse({"status": "ready"})
+            return JSONResponse({"status": "ready", "pushes": "refused" if self._reserve.is_short() else "taken"})
         return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503, headers={"Retry-After": "2"})
 
     async def _reason(self) -> str | None:

@@ -1,7 +1,7 @@
 """Pushing a manifest: checked, then entered with its tags in one transaction."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from estiva.digest import Algorithm, Digest
@@ -9,6 +9,7 @@ from estiva.errors import DigestInvalid, ManifestBlobUnknown
 from estiva.manifest import Manifest, parse_manifest
 from estiva.reference import Reference, RepositoryName, Tag
 from registry.pushed import OWN, Consequence, Push, Pushed
+from registry.reserve import anything
 from storage.metadata import events, manifests
 from storage.metadata.database import ConstraintError, Database, Work
 from storage.metadata.events import Action, Event
@@ -21,10 +22,17 @@ READ_INLINE = 32 * 1024
 class Pushing:
     """Takes manifests in."""
 
-    def __init__(self, database: Database, threads: Executor, consequences: Sequence[Consequence] = ()) -> None:
+    def __init__(
+        self,
+        database: Database,
+        threads: Executor,
+        consequences: Sequence[Consequence] = (),
+        require_room: Callable[[], None] = anything,
+    ) -> None:
         self._database = database
         self._threads = threads
         self._consequences = tuple(consequences)
+        self._require_room = require_room
         # Reading is the interpreter's own work: two at once would each take twice as long, and twice the memory.
         self._reading = asyncio.Lock()
 
@@ -40,8 +48,9 @@ class Pushing:
         """Store the manifest under its digest and point the tags at it; durable when this returns.
 
         `reference` is one more tag, or the digest that the payload must have. DigestInvalid, ManifestInvalid,
-        ManifestBlobUnknown. Idempotent.
+        ManifestBlobUnknown, StorageFull. Idempotent.
         """
+        self._require_room()
         digest, manifest = await self._read(reference, content_type, payload)
         await self._take(
             Pushed(name, digest, manifest, _all_tags(reference, tags), push.actor, push.is_copy), payload, push

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
 from estiva.reference import RepositoryName
+from registry.reserve import anything
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, uploads
 from storage.metadata.database import Database
@@ -51,16 +52,24 @@ async def _nothing(write: Callable[[memoryview], None]) -> int:
 class Uploading:
     """Takes blobs in."""
 
-    def __init__(self, database: Database, blob_store: BlobStore, threads: Executor) -> None:
+    def __init__(
+        self,
+        database: Database,
+        blob_store: BlobStore,
+        threads: Executor,
+        require_room: Callable[[], None] = anything,
+    ) -> None:
         self._database = database
         self._blob_store = blob_store
         self._threads = threads
+        self._require_room = require_room
 
     async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
-        """Begin an upload and return its id, which nobody can guess. It outlives this process.
+        """Begin an upload and return its id, which nobody can guess. It outlives this process. StorageFull.
 
         The blob store hears of it with its first bytes: most uploads are one request after this, or none.
         """
+        self._require_room()
         upload_id = str(uuid.uuid4())
         record = UploadRecord(upload_id, name, algorithm, owner)
         # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
@@ -86,7 +95,7 @@ class Uploading:
         try:
             _require_order(upload, start)
             with _in_the_protocols_words():
-                await body(upload.write)
+                await body(self._writing(upload))
             return upload.offset
         finally:
             await self._let_go(upload)
@@ -118,7 +127,7 @@ class Uploading:
         try:
             _require_order(upload, start)
             with _in_the_protocols_words():
-                await body(upload.write)
+                await body(self._writing(upload))
             await self._enter(record, digest, partial(upload.commit, digest))
         finally:
             await self._let_go(upload)
@@ -146,7 +155,7 @@ class Uploading:
             with closing(self._opened(record)) as upload:
                 _require_order(upload, start)
                 if content:
-                    upload.write(memoryview(content))
+                    self._writing(upload)(memoryview(content))
                 return upload.commit(digest)
 
         await self._enter(record, digest, store)
@@ -190,6 +199,15 @@ class Uploading:
         except UploadUnknownError:
             return False
         return True
+
+    def _writing(self, upload: Upload) -> Callable[[memoryview], None]:
+        """Writes to the upload while there is room for more: StorageFull, and what was written stays."""
+
+        def write(data: memoryview) -> None:
+            self._require_room()
+            upload.write(data)
+
+        return write
 
     async def _find(self, key: UploadKey) -> UploadRecord | None:
         record = await self._database.read(uploads.find(key.repository, key.id))

@@ -52,6 +52,15 @@ class BlobEntry:
     """When it was committed or (on disk) last written to: seconds since the epoch, by the store's clock."""
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What the place that blobs are in has room for, in bytes."""
+
+    free: int
+    """For this process, without what the file system keeps for root."""
+    total: int
+
+
 class Upload(Protocol):
     """One unfinished upload, held exclusively until `close`. One thread at a time uses it.
 
@@ -141,6 +150,13 @@ class BlobStore(Protocol):
 
         For finding bytes that no fact names; never for deciding whether a blob exists. A blob that is committed or
         deleted meanwhile may or may not come up.
+        """
+        ...
+
+    def room(self) -> Room | None:
+        """How much room there is, asked now; None where no limit is known. OSError.
+
+        Quick enough on local disk to be called on the event loop.
         """
         ...
 

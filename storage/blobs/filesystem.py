@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from estiva.digest import Algorithm
-from storage.blobs import BlobEntry, BlobMissingError, Upload, UploadUnknownError
+from storage.blobs import BlobEntry, BlobMissingError, Room, Upload, UploadUnknownError
 from storage.blobs.directories import prepare
 from storage.blobs.file_upload import FileUpload
 from storage.blobs.hashing import RunningHashes
@@ -91,6 +91,11 @@ class FilesystemBlobStore:
     def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
         """The files of `blobs` that are blobs, a directory at a time."""
         return list_blobs(self._blobs, after)
+
+    def room(self) -> Room:
+        """Of the file system that the blobs are on."""
+        disk = os.statvfs(self._blobs)
+        return Room(disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize)
 
     def probe(self) -> None:
         """Write a byte to a file beside the uploads and remove it. Its name is no upload's, and always the same."""

@@ -99,6 +99,10 @@ class MemoryBlobStore:
             entries = [BlobEntry(key, len(self._blobs[key]), moment) for key, moment in self._committed.items()]
         yield from sorted((entry for entry in entries if entry.key > after), key=lambda entry: entry.key)
 
+    def room(self) -> None:
+        """No limit is known."""
+        return
+
     def probe(self) -> None:
         """Memory can always be written to."""
 

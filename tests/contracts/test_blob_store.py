@@ -559,3 +559,8 @@ def test_a_store_that_works_can_be_probed_and_is_unchanged(store: BlobStore) -> 
     store.probe()
     assert content_of(store, blob.key) == CONTENT
     assert list(store.stale_uploads(older_than=-60)) == ["two"]
+
+
+def test_a_store_says_how_much_room_it_has_or_that_no_limit_is_known(store: BlobStore) -> None:
+    room = store.room()
+    assert room is None or 0 <= room.free <= room.total

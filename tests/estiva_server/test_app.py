@@ -42,7 +42,7 @@ async def test_the_process_is_alive(http: httpx.AsyncClient) -> None:
 
 async def test_a_process_that_can_do_its_work_is_ready(http: httpx.AsyncClient) -> None:
     response = await http.get("/readyz")
-    assert (response.status_code, response.json()) == (200, {"status": "ready"})
+    assert (response.status_code, response.json()) == (200, {"status": "ready", "pushes": "taken"})
 
 
 async def unready(http: httpx.AsyncClient) -> str:
@@ -158,3 +158,25 @@ async def test_an_unexpected_error_is_500_without_a_word_of_what_it_was(
     assert response.headers["X-Request-Id"]
     assert caplog.messages == ["unexpected error"]
     assert "the secret of /root/estiva" in caplog.text
+
+
+@pytest.fixture
+async def full(database_file: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """A process that is to keep more free than there is."""
+    parts = build(load(data=database_file.parent, access_log=False, open=True, reserve="9" * 18))
+    transport = httpx.ASGITransport(create_app(parts))
+    async with httpx.AsyncClient(transport=transport, base_url="http://app", trust_env=False) as client:
+        yield client
+    await parts.close()
+
+
+async def test_below_the_reserve_pushes_are_told_plainly_and_everything_else_goes_on(full: httpx.AsyncClient) -> None:
+    begun = await full.post("/v2/app/blobs/uploads/")
+    assert code(begun) == (507, "INSUFFICIENT_STORAGE")
+    assert begun.headers["Retry-After"] == "60"
+    assert "pulls go on" in begun.json()["errors"][0]["message"]
+    headers = {"Content-Type": "application/vnd.oci.image.manifest.v1+json"}
+    assert code(await full.put("/v2/app/manifests/1", content=b"{}", headers=headers)) == (507, "INSUFFICIENT_STORAGE")
+    assert (await full.get("/v2/_catalog")).json() == {"repositories": []}
+    ready = await full.get("/readyz")
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "pushes": "refused"})

@@ -204,6 +204,10 @@ class S3BlobStore:
         """A signed address of the bytes, whether or not there are any. Asks nobody."""
         return self._bucket.signed_url(self._names.content(key), seconds)
 
+    def room(self) -> None:
+        """No limit is known."""
+        return
+
     def probe(self) -> None:
         """Write an object that is always the same, and remove it."""
         self._bucket.put(self._names.probe, b"")
