@@ -62,14 +62,15 @@ class Uploading:
         self._database = database
         self._blob_store = blob_store
         self._threads = threads
-        self._require_room = require_room
+        self.require_room = require_room
+        """Returns where more may be taken in; StorageFull otherwise."""
 
     async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
         """Begin an upload and return its id, which nobody can guess. It outlives this process. StorageFull.
 
         The blob store hears of it with its first bytes: most uploads are one request after this, or none.
         """
-        self._require_room()
+        self.require_room()
         upload_id = str(uuid.uuid4())
         record = UploadRecord(upload_id, name, algorithm, owner)
         # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
@@ -204,7 +205,7 @@ class Uploading:
         """Writes to the upload while there is room for more: StorageFull, and what was written stays."""
 
         def write(data: memoryview) -> None:
-            self._require_room()
+            self.require_room()
             upload.write(data)
 
         return write

@@ -20,6 +20,7 @@ from registry.uploading import UploadKey
 
 async def post(registry: Registry, call: Call) -> Response:
     """Begin an upload; or take a whole blob in at once; or mount one that another repository has."""
+    registry.uploading.require_room()  # first: a push that is refused leaves no repository behind
     await require_repository(registry, call)
     if (mounted := call.value("mount")) is not None:
         return await _mount(registry, call, mounted)
