@@ -116,6 +116,15 @@ class Settings(BaseSettings):
     engine_registry: str | None = Field(
         None, description="HOST:PORT by which engines pull from this registry; by default `listen`, on loopback."
     )
+    task_publish_on: str | None = Field(
+        None, description="The address of engines on which ports are published; by default all."
+    )
+    task_privileged: bool = Field(
+        False, description="Let tasks be privileged, have devices and whatever else makes them root on their engine."
+    )
+    task_host_paths: list[str] = Field(
+        [], description="Folders of engines in which tasks may have volumes (`host.sourcePath`)."
+    )
     task_drain: float = Field(
         2, ge=0, le=3600, description="Seconds between a service's task leaving the targets and its being stopped."
     )

@@ -2,6 +2,7 @@
 
 import logging
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from estiva_server.security import Security
 from orchestrator.acting import LocalEngine, Orchestrator
 from orchestrator.engines import Driver
 from orchestrator.engines.docker import DockerEngine
+from orchestrator.engines.host_access import HostAccess
 from orchestrator.launching import Launching, Meanings
 from orchestrator.loop import Pace, World
 from orchestrator.overrides import overridden, read
@@ -66,7 +68,7 @@ def build_world(settings: Settings, database: Database, security: Security, own:
     launching = Launching(database, own, meanings, tokens, Truth(database))
     pace = Pace(lost_after=settings.task_lost_after, drain=settings.task_drain)
     holder = secrets.token_hex(16)
-    return World(database, Scheduling(read, own.images), launching, connect, holder, pace)
+    return World(database, Scheduling(read, own.images), launching, connecting(settings), holder, pace)
 
 
 def own_registry(settings: Settings) -> OwnRegistry:
@@ -117,8 +119,7 @@ def local_engine(settings: Settings) -> LocalEngine | None:
     return LocalEngine(endpoint)
 
 
-def connect(endpoint: str) -> Driver:
-    """A driver for the engine. ValueError where the endpoint is none."""
-    if not endpoint.startswith(("unix://", "tcp://", "http://", "https://")):
-        raise ValueError(f"{endpoint} is no engine's endpoint: unix:///PATH or tcp://HOST:PORT")
-    return DockerEngine(endpoint)
+def connecting(settings: Settings) -> Callable[[str], Driver]:
+    """What gives a driver for the engine at an endpoint; ValueError where the endpoint is none."""
+    allowed = HostAccess(privileged=settings.task_privileged, paths=tuple(settings.task_host_paths))
+    return lambda endpoint: DockerEngine(endpoint, allowed=allowed, publish_on=settings.task_publish_on or "")

@@ -226,8 +226,6 @@ class DockerEngine:
             queue.put_nowait(EngineDown("the engine ended its events"))
         except EngineDown as error:
             queue.put_nowait(error)
-        except ApiError as error:
-            queue.put_nowait(EngineDown(f"the engine tells no events: {error.message}"))
 
     async def _platform(self) -> str:
         if not self._architecture:

@@ -25,8 +25,8 @@ LONGEST_LINE = 1 << 20
 JSON = dict[str, Any]
 
 
-class ApiError(Exception):
-    """The engine answered with an error; its own words."""
+class ApiError(EngineDown):
+    """The engine answered with an error; its own words. Where nobody makes a refusal of it, it counts as silence."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(f"{status}: {message}")
@@ -47,11 +47,11 @@ class Stream:
             *whole, rest = (rest + piece).split(b"\n")
             for line in whole:
                 if line.strip():
-                    yield json.loads(line)
+                    yield _parsed(line, "a stream")
             if len(rest) > LONGEST_LINE:
                 raise EngineDown("the engine sent a line without end")
         if rest.strip():
-            yield json.loads(rest)
+            yield _parsed(rest, "a stream")
 
 
 class DockerHTTP:
@@ -125,7 +125,7 @@ class DockerHTTP:
                 if response.status >= 400:
                     raise await _error(response)
                 content = await response.aread()
-        return json.loads(content) if content.strip() else None
+            return _parsed(content, path) if content.strip() else None
 
     def _send(
         self, method: str, path: str, silence: float | None, body: Any = None, headers: Mapping[str, str] | None = None
@@ -171,6 +171,13 @@ async def _error(response: httpcore2.Response) -> ApiError:
     except (ValueError, KeyError, TypeError):
         message = content.decode(errors="replace")[:1000]
     return ApiError(response.status, message.strip())
+
+
+def _parsed(content: bytes, path: str) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise EngineDown(f"the engine answered {path.partition('?')[0]} with something that is no JSON") from error
 
 
 def _word(value: Any) -> str:

@@ -12,7 +12,7 @@ from functools import partial
 from orchestrator.definition import HealthCheck
 from orchestrator.engines import EngineDown, TaskSpec
 from orchestrator.engines.docker_containers import Containers, Found
-from orchestrator.engines.docker_http import JSON, ApiError, DockerHTTP
+from orchestrator.engines.docker_http import JSON, DockerHTTP
 from orchestrator.engines.docker_specs import START_INTERVAL
 from orchestrator.engines.docker_views import is_waiting_for_health, seconds
 
@@ -66,7 +66,7 @@ class Probes:
     async def _probe(self, key: tuple[str, str], check: HealthCheck, user: str | None) -> None:
         task_id, container_id = key
         # An engine that is away, or a container that just ended, is for others to tell.
-        with suppress(EngineDown, ApiError):
+        with suppress(EngineDown):
             while (inspected := await self._containers.inspect(container_id)) and self._is_open(inspected):
                 if await self._is_well(container_id, check, user):
                     self._containers.seen_well[container_id] = seconds(inspected["State"]["StartedAt"])

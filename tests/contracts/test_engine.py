@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.definition import Condition, Dependency, PortMapping, RestartPolicy
 from orchestrator.engines import ContainerStatus, HealthStatus, Refused, TaskView
-from tests.fixtures.engines import FakeWorld, World, container, names, pulled, running, task, until, view_of
+from tests.fixtures.engines import FakeWorld, World, container, names, pulled, ready, running, task, until, view_of
 
 
 @pytest.fixture
@@ -128,6 +128,7 @@ async def test_creates_nothing_from_an_image_that_was_not_pulled(world: World) -
 async def test_stops_with_the_exit_code_that_the_container_chose(world: World) -> None:
     spec = task(container(world, "stays", "app"))
     await running(world, spec)
+    await ready(world, spec, "app")
 
     view = await world.driver.stop(spec.task_id)
 
@@ -227,7 +228,7 @@ async def test_tells_when_a_container_is_ill(world: World) -> None:
 
 
 async def test_starts_again_what_its_policy_says(world: World) -> None:
-    spec = task(container(world, "lasts a second", "app", restart_policy=RestartPolicy(attempt_period=1)))
+    spec = task(container(world, "lasts a while", "app", restart_policy=RestartPolicy(attempt_period=1)))
     first = await running(world, spec)
 
     view = await until(world, lambda: world.driver.advance(spec), lambda view: view_of(view, "app").restarts == 1)
@@ -242,7 +243,7 @@ async def test_starts_again_what_its_policy_says(world: World) -> None:
     ids=["ignored exit code", "ran too short"],
 )
 async def test_does_not_start_again_what_its_policy_leaves_out(world: World, policy: RestartPolicy) -> None:
-    spec = task(container(world, "lasts a second", "app", restart_policy=policy))
+    spec = task(container(world, "lasts a while", "app", restart_policy=policy))
     await running(world, spec)
 
     await until(world, lambda: world.driver.task(spec.task_id), stopped)
@@ -288,12 +289,12 @@ async def test_tells_who_is_worth_a_look(world: World) -> None:
         if woken.done():
             break
 
-    assert await woken in started
+    assert await asyncio.wait_for(woken, 60) in started
     await watching.aclose()  # type: ignore[attr-defined]
 
 
 async def test_gives_logs_with_their_streams(world: World) -> None:
-    spec = task(container(world, "talks", "app"))
+    spec = task(container(world, "talks", "app", stop_timeout=1))
     await running(world, spec)
 
     async def lines(**members: float) -> list[tuple[str, str]]:
@@ -311,19 +312,25 @@ async def test_gives_logs_with_their_streams(world: World) -> None:
 
 
 async def test_follows_a_log_to_its_end(world: World) -> None:
-    spec = task(container(world, "talks", "app"))
+    spec = task(container(world, "talks", "app", stop_timeout=1))
     await running(world, spec)
+    lines: list[str] = []
 
-    async def follow() -> list[str]:
-        return [line.text async for line in world.driver.logs(spec.task_id, "app", follow=True)]
+    async def follow() -> None:
+        async for line in world.driver.logs(spec.task_id, "app", follow=True):
+            lines.append(line.text)  # noqa: PERF401 - they are looked at while they come
+
+    async def seen() -> list[str]:
+        await asyncio.sleep(0)
+        return lines
 
     following = asyncio.ensure_future(follow())
-    await asyncio.sleep(0)
-    await world.wait(3)
-    await asyncio.sleep(0)
+    await until(world, seen, lambda seen: len(seen) == 3)
+    assert not following.done()
     await world.driver.stop(spec.task_id)
 
-    assert sorted(await asyncio.wait_for(following, 30)) == ["one", "three", "two"]
+    await asyncio.wait_for(following, 60)
+    assert sorted(lines) == ["one", "three", "two"]
 
 
 async def test_has_no_logs_of_what_is_not_there(world: World) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ from orchestrator.engines.docker import DockerEngine
 from orchestrator.engines.docker_specs import container_name
 from tests.clients.wire import Wire
 from tests.fixtures.docker import REPOSITORY, DockerWorld
-from tests.fixtures.engines import STAYS, WELL, container, pulled, running, task, until, view_of
+from tests.fixtures.engines import STAYS, WELL, container, pulled, ready, running, task, until, view_of
 from tests.serving import free_port
 
 pytestmark = pytest.mark.real
@@ -144,7 +143,7 @@ class TestEnds:
                     command=(
                         "sh",
                         "-c",
-                        f"trap 'echo {name} >> /seen/order; exit 0' TERM; while :; do sleep 0.05; done",
+                        f"trap 'echo {name} >> /seen/order; exit 0' TERM; echo ready; sleep 1000 & wait",
                     ),
                     mount_points=(MountPoint("seen", "/seen"),),
                     depends_on=(Dependency(needed, Condition.START),) if needed else (),
@@ -154,9 +153,7 @@ class TestEnds:
             volumes=(volume,),
         )
         await running(docker, spec)
-        # Each has set its trap: it sleeps in its loop.
-        for name in chain:
-            await until(docker, partial(run_in, docker, spec, name, "ps"), lambda seen: "sleep 0.05" in seen[0])
+        await ready(docker, spec, *chain)
 
         view = await docker.driver.stop(spec.task_id)
 
@@ -166,20 +163,25 @@ class TestEnds:
         order.unlink()
 
     async def test_sees_at_once_that_a_container_died(self, docker: DockerWorld) -> None:
-        """Lists of the engine still tell for a while that it runs."""
-        for _ in range(3):
+        """Lists of the engine still tell for a while that it runs: whoever believes them learns nothing more."""
+        events = aiter(docker.driver.watch())
+        first = asyncio.ensure_future(anext(events))
+        for _ in range(40):  # until it listens
             spec = await started(docker)
-            events = docker.driver.watch()
-            woken = asyncio.ensure_future(anext(aiter(events)))
-            await asyncio.sleep(0.5)
-            docker.host.docker("kill", container_name(spec.task_id, "app"))
+            await asyncio.wait([first], timeout=1)
+            if first.done():
+                break
+        assert await asyncio.wait_for(first, 60)
+        docker.host.docker("kill", container_name(spec.task_id, "app"))
 
-            assert await asyncio.wait_for(woken, 30) == spec.task_id
+        async with asyncio.timeout(60):
+            async for task_id in events:
+                views = [one for one in await docker.driver.tasks() if one.task_id == task_id == spec.task_id]
+                if views and view_of(views[0], "app").status is ContainerStatus.STOPPED:
+                    break
 
-            view = next(one for one in await docker.driver.tasks() if one.task_id == spec.task_id)
-            assert view_of(view, "app").status is ContainerStatus.STOPPED
-            assert view_of(view, "app").exit_code == 137
-            await events.aclose()  # type: ignore[attr-defined]
+        assert view_of(await docker.driver.task(spec.task_id), "app").exit_code == 137
+        await events.aclose()  # type: ignore[attr-defined]
 
     async def test_does_not_make_again_what_somebody_removed(self, docker: DockerWorld) -> None:
         spec = task(container(docker, "stays", "app"), container(docker, "stays", "side"))
@@ -228,6 +230,7 @@ class TestEnds:
 
     async def test_another_driver_finds_what_runs(self, docker: DockerWorld) -> None:
         spec = await started(docker)
+        await ready(docker, spec, "app")
         another = DockerEngine(docker.host.endpoint)
 
         assert await another.task(spec.task_id) == await docker.driver.task(spec.task_id)
@@ -263,15 +266,15 @@ class TestDefinitions:
             user="1000:1000",
             hostname="galley",
             extra_hosts={"sea": "192.0.2.7"},
-            ulimits=(Ulimit("nofile", 512, 1024),),
+            ulimits=(Ulimit("stack", 4 << 20, 8 << 20),),
             linux_parameters=linux,
             readonly_root_filesystem=True,
             system_controls={"net.ipv4.ip_default_ttl": "77"},
         )
 
-        script = "pwd; id -u; hostname; echo $COLOUR; ulimit -n; cat /proc/sys/net/ipv4/ip_default_ttl"
+        script = "pwd; id -u; hostname; echo $COLOUR; ulimit -s; cat /proc/sys/net/ipv4/ip_default_ttl"
         told, _, code = await run_in(docker, spec, "app", "sh", "-c", script)
-        assert (told.split(), code) == (["/data", "1000", "galley", "blue", "512", "77"], 0)
+        assert (told.split(), code) == (["/data", "1000", "galley", "blue", "4096", "77"], 0)
         hosts, _, _ = await run_in(docker, spec, "app", "cat", "/etc/hosts")
         assert "192.0.2.7\tsea" in hosts
         mounts, _, _ = await run_in(docker, spec, "app", "mount")

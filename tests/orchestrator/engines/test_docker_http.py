@@ -74,6 +74,12 @@ async def test_an_engine_that_falls_silent_in_a_stream_is_down(tmp_path: Path) -
                 pass
 
 
+async def test_an_engine_that_is_none_is_down(tmp_path: Path) -> None:
+    async with answering(tmp_path, {"/version": "200 OK|<html>"}) as http:
+        with pytest.raises(EngineDown, match="no JSON"):
+            await http.ask("GET", "/info")
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [('404 Not Found|{"message": "No such container: x"}', "No such container: x"), ("500 Oops|no JSON", "no JSON")],
