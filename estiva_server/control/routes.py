@@ -12,9 +12,11 @@ from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
 from estiva_server.control.replication import ReplicationAPI
+from estiva_server.control.secrets import SecretsAPI
 from estiva_server.control.upstreams import UpstreamsAPI
 from estiva_server.control.webhooks import WebhooksAPI
 from estiva_server.security import Security
+from orchestrator.secrets import Secrets
 from registry import Registry
 from registry.events.webhooks import Webhooks
 from storage.metadata.database import Database
@@ -35,5 +37,6 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *WebhooksAPI(operating, webhooks).routes(),
         *ReplicationAPI(operating, registry.replicating).routes(),
         *UpstreamsAPI(operating, registry.cache).routes(),
+        *SecretsAPI(operating, Secrets(database, security.seal)).routes(),
         *AuditAPI(operating, database, security.keys).routes(),
     ]

@@ -19,6 +19,7 @@ from estiva.cli import (
     naming,
     principals,
     replicas,
+    secrets,
     signing,
     soundness,
     upstreams,
@@ -42,6 +43,7 @@ NOUNS = {
     "credentials": upstreams.credentials,
     "upstreams": upstreams.upstreams,
     "replicas": replicas.replicas,
+    "secrets": secrets.secrets,
     "artifact": artifacts.artifact,
 }
 VERBS: dict[str, Callable[..., None]] = {

@@ -272,6 +272,15 @@ def test_other_registries_are_named_signed_in_to_and_forgotten(estiva: Estiva) -
     assert estiva.failed("upstreams", "rm", "verbs/hub").startswith("no such rule")
 
 
+def test_secrets_of_tasks_are_entered_and_never_shown(estiva: Estiva) -> None:
+    estiva.done("secrets", "put", "db/password", "--value", "-", given=b"hunter2")
+    assert estiva.done("secrets", "ls").table()[1][0] == "db/password"
+    assert "hunter2" not in json.dumps(estiva.json("secrets", "ls"))
+    assert "a secret's name has" in estiva.failed("secrets", "put", "a b", "--value", "x")
+    estiva.done("secrets", "rm", "db/password")
+    estiva.failed("secrets", "rm", "db/password")
+
+
 def test_lifecycle_policies_are_tried_set_carried_out_and_removed(
     estiva: Estiva, registry: Secured, tmp_path: Path
 ) -> None:

@@ -88,6 +88,10 @@ def credential(secured: Secured, name: str) -> None:
     secured.done("PUT", f"/upstream-credentials/{name}", {"username": "robot", "secret": "a secret"})
 
 
+def task_secret(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/secrets/{name}", {"value": "a secret"})
+
+
 def rule(secured: Secured, name: str) -> None:
     secured.done("POST", "/pull-through-rules", {"prefix": name, "upstream": "127.0.0.1:1"})
 
@@ -178,6 +182,10 @@ DOORS = [
     Door("HEAD", "/upstream-credentials", 200),
     Door("PUT", "/upstream-credentials/{new}", 204, '{{"username":"a","secret":"b"}}'),
     Door("DELETE", "/upstream-credentials/{made}", makes=credential),
+    Door("GET", "/secrets", 200),
+    Door("HEAD", "/secrets", 200),
+    Door("PUT", "/secrets/{new}", 204, '{{"value":"a"}}'),
+    Door("DELETE", "/secrets/{made}", makes=task_secret),
     Door("GET", "/replication-endpoints", 200),
     Door("HEAD", "/replication-endpoints", 200),
     Door("PUT", "/replication-endpoints/{new}/000000000001", 204, '{{"url":"https://a.example"}}'),
