@@ -13,10 +13,11 @@ from estiva.descriptor import Descriptor
 from estiva.image import Image
 from estiva.imagereference import ImageReference
 from estiva.journal import FileJournal
+from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
 from estiva.packing import PackConfig
 from estiva.platform import Platform
 from estiva.progress import Progress
-from estiva.protocol.artifacts import OCTETS, UNKNOWN_ARTIFACT, Artifact
+from estiva.protocol.artifacts import Artifact
 from estiva.protocol.manifests import StoredManifest
 from estiva.protocol.operations import Operations
 

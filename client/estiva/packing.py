@@ -94,8 +94,8 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def _add(tar: tarfile.TarFile, path: Path, name: str, moment: int) -> None:
-    member = tar.gettarinfo(path, name)
-    if not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
+    member: tarfile.TarInfo | None = tar.gettarinfo(path, name)  # None for a socket, whatever its type says
+    if member is None or not (member.isreg() or member.isdir() or member.issym() or member.islnk()):
         raise ContentInvalid(f"{path} is no file, folder or link: a device or socket can't be packed")
     member.uid = member.gid = 0
     member.uname = member.gname = ""

@@ -16,7 +16,7 @@ from estiva.cli.registries import (
     show,
     show_pushed,
 )
-from estiva.protocol.artifacts import OCTETS, UNKNOWN_ARTIFACT
+from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
 
 Files = Annotated[list[Path], typer.Argument(help="Files.")]
 Type = Annotated[str, typer.Option("--type", help="What the artifact is, as a media type.")]

@@ -1,8 +1,7 @@
 """The `estiva` command: verbs of its own, and those of other installed distributions (group `estiva.commands`)."""
 
 import sys
-from collections.abc import Callable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Sequence
 from typing import Annotated
 
 import typer
@@ -73,8 +72,8 @@ def _show_version(asked: bool) -> None:
         raise typer.Exit
 
 
-def build() -> typer.Typer:
-    """The command with every verb that is installed."""
+def build(*, others: bool = True) -> typer.Typer:
+    """The command with every verb that is installed, or without those of other distributions."""
     app = typer.Typer(name="estiva", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
 
     @app.callback()
@@ -97,19 +96,38 @@ def build() -> typer.Typer:
         app.add_typer(noun(), name=name)
     for name, verb in VERBS.items():
         app.command(name)(verb)
+    if others:
+        _add_others(app)
+    return app
+
+
+def _add_others(app: typer.Typer) -> None:
+    from importlib.metadata import entry_points
+
     for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
         other = entry.load()
         if isinstance(other, typer.Typer):
             app.add_typer(other, name=entry.name)
         else:
             app.command(entry.name)(other)
-    return app
+
+
+def _verb(arguments: Sequence[str]) -> str:
+    """The verb or noun in these arguments, empty where there is none."""
+    words = iter(arguments)
+    for word in words:
+        if word in ("--server", "--username", "--password"):
+            next(words, None)
+        elif not word.startswith("-"):
+            return word
+    return ""
 
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage."""
     try:
-        build()(prog_name="estiva")
+        # Other distributions, a whole server among them, are loaded for their own verbs and for help alone.
+        build(others=_verb(sys.argv[1:]) not in NOUNS.keys() | VERBS.keys())(prog_name="estiva")
     except (CommandError, ClientError, RegistryError) as error:
         typer.echo(f"estiva: {_told(error)}", err=True)
         sys.exit(1)

@@ -14,6 +14,7 @@ from estiva.failures import ContentInvalid
 from estiva.imagereference import ImageReference
 from estiva.layout import Package
 from estiva.manifest import parse_manifest
+from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
 from estiva.progress import Progress
 from estiva.protocol.blobs import OutgoingBlob, pull_blob
 from estiva.protocol.manifests import StoredManifest, resolve
@@ -22,8 +23,6 @@ from estiva.protocol.steps import Call, FileSlice, Parallel, Steps
 from estiva.protocol.transfer import Pushing, push_package
 
 TITLE = "org.opencontainers.image.title"
-UNKNOWN_ARTIFACT = "application/vnd.unknown.artifact.v1"
-OCTETS = "application/octet-stream"
 _EMPTY = b"{}"
 _CHUNK = 1 << 20
 
