@@ -116,6 +116,8 @@ class PassedOn:
         except (OSError, BlobMissingError) as error:
             raise ConnectionAbortedError(f"a blob was broken off: {error}") from error
         if not piece:
+            if self._verify is not None:
+                await self._verify(b"", True)  # there is no more of it: from now on nobody is told that it is here
             raise ConnectionAbortedError("the other server's object ended before its recorded size")
         return piece
 

@@ -4,10 +4,13 @@ import logging
 import pytest
 
 from estiva_server import jobs
-from estiva_server.jobs import UploadPurge, repeat
+from estiva_server.jobs import Scrub, UploadPurge, repeat
 from registry import Registry
+from storage.blobs.memory import MemoryBlobStore
+from storage.metadata import blobs
 from storage.metadata.database import Database
 from tests.fixtures.facts import NAME, count
+from tests.fixtures.registry import push_blob
 
 
 async def test_a_job_runs_again_and_again_also_after_it_failed(caplog: pytest.LogCaptureFixture) -> None:
@@ -55,3 +58,20 @@ async def test_the_purge_forgets_idle_uploads_and_says_how_many(
     await asyncio.sleep(0.05)
     await UploadPurge(registry.uploading, 0.01)()
     assert (said(caplog), await count(database, "uploads")) == (["purged 1 expired uploads"], 0)
+
+
+async def test_the_scrub_reads_all_blobs_and_says_so_where_a_rate_is_set(
+    registry: Registry, database: Database, blob_store: MemoryBlobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, jobs.logger.name)
+    digest = await push_blob(registry, b"layer")
+    found = await database.read(blobs.find(NAME, digest))
+    assert found is not None
+    blob_store.delete_blob(found.key)
+    await Scrub(registry.scrubbing, every=3600, rate=0)()
+    assert (await registry.scrubbing.bad(), said(caplog)) == ([], [])
+    await Scrub(registry.scrubbing, every=3600, rate=10**9)()
+    assert [bad.state for bad in await registry.scrubbing.bad()] == ["missing"]
+    assert [line.partition(";")[0] for line in said(caplog)] == ["scrub: all blobs were read"]
+    await Scrub(registry.scrubbing, every=3600, rate=10**9)()  # not again before its time
+    assert len(said(caplog)) == 1
