@@ -28,7 +28,7 @@ class Disk:
         self._folder = folder
         self.kind = kind
         self._image = folder / "image"
-        self._mounted_at = 0.0
+        self._written_since = 0.0
 
     def make(self) -> None:
         """Make the file system and mount it."""
@@ -42,17 +42,21 @@ class Disk:
     def mount(self) -> None:
         """Mount it."""
         run(["mount", "-t", self.kind, "-o", OPTIONS[self.kind], self._image, self.path])
-        self._mounted_at = time.monotonic()
+        self._written_since = time.monotonic()
+
+    def written_from_now(self) -> None:
+        """What was written before is not what the power loss is about: it may have reached the disk."""
+        self._written_since = time.monotonic()
 
     def unmount(self) -> None:
         """Unmount it."""
         run(["umount", self.path])
 
     def cut_power(self) -> None:
-        """Lose everything since the mount that has not reached the disk. Whoever wrote has been killed before."""
+        """Lose what has not reached the disk since `written_from_now`. Whoever wrote has been killed before."""
         after = self._folder / "image-after-power-loss"
         run(["cp", "--sparse=always", self._image, after])
-        assert time.monotonic() - self._mounted_at < WRITE_BACK, "the kernel may have written back by itself"
+        assert time.monotonic() - self._written_since < WRITE_BACK, "the kernel may have written back by itself"
         self.unmount()
         after.rename(self._image)
         self.mount()

@@ -41,6 +41,7 @@ def acknowledged_before_power_loss(
         registry_running(volatile.path, program=program) as registry,
         pushing(registry.port, pushers, "pusher") as ledger,
     ):
+        volatile.written_from_now()
         time.sleep(seconds)
         ledger.await_images(patience=WRITE_BACK - 10)
         assert registry.process.poll() is None
