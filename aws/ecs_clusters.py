@@ -19,8 +19,10 @@ from aws.ecs_asking import (
 )
 from aws.ecs_names import DEFAULT_CLUSTER, arns, cluster_named, cluster_of, name_checked
 from aws.errors import AwsError
+from orchestrator.acting import is_local
 from storage.metadata import clusters, container_instances, services, tasks
 from storage.metadata.clusters import ClusterKey, ClusterRecord
+from storage.metadata.container_instances import InstanceRecord
 from storage.metadata.database import Work
 
 RUNNING = 4
@@ -78,7 +80,7 @@ async def delete_cluster(call: Call) -> Answer:
     def work() -> Work[Mapping[str, Any]]:
         record = yield from active(key)
         holds = (
-            (yield from container_instances.page(key, "", 1)),
+            [one for one in (yield from container_instances.page(key, "", 1000)) if _is_in_the_way(one)],
             (yield from services.page(key, "", 1)),
             (yield from tasks.live(key, 1)),
         )
@@ -89,6 +91,11 @@ async def delete_cluster(call: Call) -> Answer:
         return (yield from described(call, replace(record, status=clusters.INACTIVE)))
 
     return {"cluster": await change(call, key, work)}
+
+
+def _is_in_the_way(instance: InstanceRecord) -> bool:
+    """Whether somebody registered it: the local engine, which the cluster got by itself, waits for its next one."""
+    return instance.status != "INACTIVE" and not is_local(instance)
 
 
 async def update_cluster(call: Call) -> Answer:

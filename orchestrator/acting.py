@@ -11,6 +11,7 @@ from orchestrator.records import instance_record
 from orchestrator.state import Instance, InstanceStatus, Resources
 from storage.metadata import clusters, container_instances, tasks
 from storage.metadata.clusters import ClusterKey
+from storage.metadata.container_instances import InstanceRecord
 from storage.metadata.database import Work
 
 logger = logging.getLogger("estiva.orchestrator")
@@ -83,6 +84,11 @@ class Orchestrator:
         local = self._local
         if local is not None and await self._world.database.write(lambda: furnish(key, local)):
             logger.info("cluster %s: %s is a container instance of it", key.cluster, local.endpoint)
+
+
+def is_local(record: InstanceRecord) -> bool:
+    """Whether it is the local engine that a cluster was given, and nobody registered it."""
+    return bool(record.state["attributes"].get("engine") == "local")
 
 
 def furnish(key: ClusterKey, local: LocalEngine) -> Work[bool]:

@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.acting import LocalEngine, furnish
 from orchestrator.state import Resources
+from storage.metadata.clusters import ClusterKey
 from tests.aws.clients import refused
 from tests.aws.ecs_facts import ARN, Ecs, unique
 from tests.orchestrator.test_parsing import FULL
@@ -41,6 +43,13 @@ def test_a_cluster_with_anything_in_it_is_not_deleted(ecs: Ecs) -> None:
     client.deregister_container_instance(cluster=cluster, containerInstance=task["containerInstanceArn"], force=True)
     [shown] = client.describe_clusters(clusters=[cluster])["clusters"]
     assert (shown["registeredContainerInstancesCount"], shown["pendingTasksCount"]) == (0, 1)
+
+
+def test_the_engine_that_a_cluster_got_by_itself_does_not_hold_it_back(ecs: Ecs) -> None:
+    client, cluster = ecs.client, ecs.cluster(instances=0)
+    assert ecs.write(lambda: furnish(ClusterKey("", cluster), LocalEngine("unix:///nowhere")))
+    assert len(client.list_container_instances(cluster=cluster)["containerInstanceArns"]) == 1
+    assert client.delete_cluster(cluster=cluster)["cluster"]["status"] == "INACTIVE"
 
 
 def test_a_task_definition_comes_back_whole(ecs: Ecs) -> None:
