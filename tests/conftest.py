@@ -12,6 +12,7 @@ pytest_plugins = [
     "tests.fixtures.image",
     "tests.fixtures.registry",
     "tests.fixtures.s3",
+    "tests.fixtures.serving_tasks",
 ]
 
 
