@@ -58,6 +58,7 @@ async def run_task(call: Call) -> Answer:
     if not 1 <= count <= MOST_TASKS:
         raise invalid(f"Count must be between 1 and {MOST_TASKS}.")
     key, launch = cluster_of(call), await _launch(call)
+    await call.parts.ecs.prepare(key)
 
     def work() -> Work[Entered]:
         token = call.input.get("clientToken")

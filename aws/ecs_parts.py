@@ -1,6 +1,6 @@
 """What ECS's operations have at hand: facts, images, and a way to say that something was asked of a cluster."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,13 +41,21 @@ def nobody_to_wake(key: ClusterKey) -> None:
     """Nothing acts on what is asked, yet."""
 
 
+async def nothing_to_prepare(key: ClusterKey) -> None:
+    """Clusters have the instances that are registered, and no others."""
+
+
 @dataclass(frozen=True, slots=True)
 class EcsParts:
-    """ECS's own parts. `wake` is called after each commit that asks something of a cluster; it may be lost."""
+    """ECS's own parts. `wake` is called after each commit that asks something of a cluster; it may be lost.
+
+    `prepare` is awaited before tasks are placed in a cluster or a service is made there.
+    """
 
     database: Database
     images: Images
     wake: Callable[[ClusterKey], None] = nobody_to_wake
+    prepare: Callable[[ClusterKey], Awaitable[None]] = nothing_to_prepare
 
 
 Found = Mapping[str, ImageFound]

@@ -51,6 +51,7 @@ async def create_service(call: Call) -> Answer:
     key, given = cluster_of(call), call.input
     if not given.get("taskDefinition"):
         raise invalid("TaskDefinition can not be null or empty.")
+    await call.parts.ecs.prepare(key)
     service, made = _new(call, key), await rollout(call, given["taskDefinition"])
     document = {name: given[name] for name in KEPT if name in given}
     document["createdBy"] = call.caller.principal.in_policies(call.parts.account).arn

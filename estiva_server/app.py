@@ -22,7 +22,9 @@ from estiva_server.aws_front import build_aws_front
 from estiva_server.blob_stores import Blobs, build_blobs
 from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
+from estiva_server.control.operating import Operating
 from estiva_server.control.routes import control_routes
+from estiva_server.control.tasks import TasksAPI
 from estiva_server.health import Health
 from estiva_server.jobs import (
     AUDIT_EVERY,
@@ -103,6 +105,7 @@ class Parts:
     async def close(self) -> None:
         """End what `build` began, when what was accepted is done."""
         await self.registry.cache.close()
+        await self.orchestration.looking.close()
         await self.database.close()
         self.telling.close()
         self.security.close()
@@ -214,6 +217,7 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         *parts.links.routes(),
         *_token_api(parts.security).routes(),
         *control_routes(parts.security, parts.database, parts.registry, parts.telling.webhooks),
+        *_tasks_api(parts).routes(),
         *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
     ]
 
@@ -230,6 +234,12 @@ class _Doors:
         is_registry = scope["type"] == "http" and (scope["path"].startswith("/v2/") or scope["path"] == "/v2")
         door = self._registry_api if is_registry else self._aws if self._aws.takes(scope) else self._rest
         await door(scope, receive, send)
+
+
+def _tasks_api(parts: Parts) -> TasksAPI:
+    security = parts.security
+    operating = Operating(security.admission, security.account)
+    return TasksAPI(operating, parts.orchestration.looking, parts.settings.region)
 
 
 def _token_api(security: Security) -> TokenAPI:

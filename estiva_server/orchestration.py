@@ -16,9 +16,11 @@ from orchestrator.engines import Driver
 from orchestrator.engines.docker import DockerEngine
 from orchestrator.engines.host_access import HostAccess
 from orchestrator.launching import Launching, Meanings
+from orchestrator.looking import Looking
 from orchestrator.loop import Pace, World
 from orchestrator.overrides import overridden, read
 from orchestrator.own import OwnRegistry, hosts_of
+from orchestrator.preparing import Preparing
 from orchestrator.pushes import DeployOnPush
 from orchestrator.scheduling import Scheduling
 from orchestrator.secrets import Secrets
@@ -38,15 +40,17 @@ class Orchestration:
     own: OwnRegistry
     local: LocalEngine | None
     orchestrator: Orchestrator | None
+    looking: Looking
 
 
 def build_orchestration(settings: Settings, database: Database, security: Security) -> Orchestration:
     """The parts; engines are only asked once a cluster is there."""
-    own = own_registry(settings)
+    own, looking = own_registry(settings), Looking(database, connect)
     if not settings.orchestrator:
-        return Orchestration(own, None, None)
+        return Orchestration(own, None, None, looking)
     local = local_engine(settings)
-    return Orchestration(own, local, Orchestrator(build_world(settings, database, security, own), local))
+    orchestrator = Orchestrator(build_world(settings, database, security, own), local)
+    return Orchestration(own, local, orchestrator, looking)
 
 
 def deploy_on_push(settings: Settings) -> Consequence:
@@ -104,7 +108,8 @@ def ecs_parts(orchestration: Orchestration, database: Database) -> EcsParts:
     images = OwnImages(database, orchestration.own)
     if orchestration.orchestrator is None:
         return EcsParts(database, images)
-    return EcsParts(database, images, orchestration.orchestrator.wake)
+    prepare = Preparing(database, orchestration.local).prepare
+    return EcsParts(database, images, orchestration.orchestrator.wake, prepare)
 
 
 def local_engine(settings: Settings) -> LocalEngine | None:

@@ -1,5 +1,6 @@
 """From nothing to services on a real Docker Engine, as a user would: the behaviours of the orchestrator, by name."""
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -62,3 +63,114 @@ def test_from_a_push_to_a_service_and_back_with_the_aws_command(server: TaskServ
     server.aws("delete-service", "--service", "web", "--force")
     server.aws("wait", "services-inactive", "--services", "web")
     server.until(lambda: not server.containers())
+
+
+def register(server: TaskServer, **changes: Any) -> str:
+    """A revision of `app`, whose image is ours: FAMILY:REVISION."""
+    container = web(f"{server.host}/app:1", **changes)
+    made = server.ecs.register_task_definition(family="app", containerDefinitions=[container])["taskDefinition"]
+    return f"app:{made['revision']}"
+
+
+def steady(server: TaskServer, service: str, revision: str | None = None) -> Any:
+    """The service, once one deployment is left, complete."""
+    found = server.service(service)
+    (*rest, last) = found["deployments"]
+    done = not rest and last["rolloutState"] == "COMPLETED" and found["runningCount"] == found["desiredCount"]
+    return found if done and (revision is None or last["taskDefinition"].endswith(revision)) else None
+
+
+def gone(server: TaskServer, service: str) -> None:
+    """Delete the service, and wait until nothing of it runs."""
+    server.ecs.delete_service(service=service, force=True)
+    server.until(lambda: server.service(service)["status"] == "INACTIVE")
+    assert server.tasks(serviceName=service) == []
+
+
+def test_a_killed_container_is_replaced(server: TaskServer) -> None:
+    server.push("app", "1", "one")
+    server.ecs.create_service(serviceName="kept", taskDefinition=register(server), desiredCount=1)
+    server.until(lambda: steady(server, "kept"))
+    (task,) = server.tasks(serviceName="kept")
+    server.docker.docker("kill", task["containers"][0]["runtimeId"])
+    ended = server.until(lambda: is_stopped(server, task["taskArn"]))
+    assert (ended["stopCode"], ended["containers"][0]["exitCode"]) == ("EssentialContainerExited", 137)
+    server.until(lambda: [one for one in server.tasks(serviceName="kept") if one["lastStatus"] == "RUNNING"])
+    gone(server, "kept")
+
+
+def test_a_broken_image_opens_the_breaker_and_the_old_one_stays_and_is_deployed_again(server: TaskServer) -> None:
+    server.push("app", "1", "one")
+    good = register(server)
+    server.ecs.create_service(serviceName="broken", taskDefinition=good, desiredCount=1)
+    server.until(lambda: steady(server, "broken"))
+    bad = register(server, command=["sh", "-c", "echo no such table >&2; exit 3"])
+    server.ecs.update_service(service="broken", taskDefinition=bad)
+    server.until(lambda: any("rolling back" in one["message"] for one in server.service("broken")["events"]))
+    assert said(server, "broken") >= {"one"}
+    server.until(lambda: steady(server, "broken", good))
+    told = " ".join(event["message"] for event in server.service("broken")["events"])
+    assert "web exited with 3" in told
+    assert "no such table" in told
+    gone(server, "broken")
+
+
+def test_a_server_that_is_killed_during_a_deployment_adopts_what_runs_and_goes_on(server: TaskServer) -> None:
+    server.push("app", "1", "one")
+    server.ecs.create_service(serviceName="adopted", taskDefinition=register(server), desiredCount=3)
+    server.until(lambda: steady(server, "adopted"))
+    second = register(server, environment=[{"name": "NEW", "value": "1"}])
+    server.ecs.update_service(service="adopted", taskDefinition=second)
+    server.until(lambda: len(server.containers()) > 3)
+    server.kill()
+    assert len(server.containers()) >= 3
+    server.start()
+    server.until(lambda: steady(server, "adopted", second))
+    assert len(server.tasks(serviceName="adopted")) == 3
+    server.until(lambda: len(server.containers()) == 3)
+    gone(server, "adopted")
+
+
+def test_what_a_task_writes_can_be_read_and_commands_can_be_run_in_it(server: TaskServer) -> None:
+    server.push("app", "1", "one")
+    talks = register(server, command=["sh", "-c", "echo out; echo err >&2; exec sleep 600"], portMappings=[])
+    arn = server.ecs.run_task(taskDefinition=talks)["tasks"][0]["taskArn"]
+    server.until(lambda: server.ecs.describe_tasks(tasks=[arn])["tasks"][0]["lastStatus"] == "RUNNING")
+    path = f"clusters/default/tasks/{arn.rpartition('/')[2]}"
+
+    def lines(query: str = "") -> set[tuple[str, str]]:
+        found = [json.loads(line) for line in server.api(f"{path}/logs{query}").splitlines()]
+        return {(one["stream"], one["text"]) for one in found}
+
+    server.until(lambda: lines() == {("stdout", "out"), ("stderr", "err")})
+    body = {"command": ["sh", "-c", "cat; exit 7"], "stdin": "hello"}
+    *output, last = [json.loads(line) for line in server.api(f"{path}/exec", body).splitlines()]
+    assert b"".join(base64.b64decode(one["data"]) for one in output if one["stream"] == "stdout") == b"hello"
+    assert last == {"exit_code": 7}
+    server.ecs.stop_task(task=arn, reason="seen enough")
+    ended = server.until(lambda: is_stopped(server, arn))
+    assert (ended["stopCode"], ended["stoppedReason"]) == ("UserInitiated", "seen enough")
+    assert lines() == {("stdout", "out"), ("stderr", "err")}
+    assert len(lines("?tail=1")) == 1
+
+
+def test_a_tag_that_is_pushed_is_deployed_where_that_is_asked_for(server: TaskServer) -> None:
+    server.push("app", "1", "before")
+    tags = [{"key": "deploy-on-push", "value": "true"}]
+    server.ecs.create_service(serviceName="pushed", taskDefinition=register(server), desiredCount=1, tags=tags)
+    server.until(lambda: steady(server, "pushed"))
+    assert said(server, "pushed") == {"before"}
+    server.push("app", "1", "after")
+    server.until(lambda: steady(server, "pushed") and said(server, "pushed") == {"after"})
+    gone(server, "pushed")
+
+
+def test_a_tag_that_is_absent_fails_the_task_with_one_true_sentence(server: TaskServer) -> None:
+    server.push("app", "1", "one")
+    container = web(f"{server.host}/app:absent")
+    server.ecs.register_task_definition(family="absent", containerDefinitions=[container])
+    arn = server.ecs.run_task(taskDefinition="absent")["tasks"][0]["taskArn"]
+    ended = server.until(lambda: is_stopped(server, arn))
+    assert ended["stopCode"] == "TaskFailedToStart"
+    told = f"CannotPullContainerError: {server.host}/app:absent: repository app has no tag absent"
+    assert ended["stoppedReason"] == told
