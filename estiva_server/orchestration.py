@@ -45,7 +45,7 @@ class Orchestration:
 
 def build_orchestration(settings: Settings, database: Database, security: Security) -> Orchestration:
     """The parts; engines are only asked once a cluster is there."""
-    own, looking = own_registry(settings), Looking(database, connect)
+    own, looking = own_registry(settings), Looking(database, connecting(settings))
     if not settings.orchestrator:
         return Orchestration(own, None, None, looking)
     local = local_engine(settings)
