@@ -94,6 +94,7 @@ class Parts:
     telling: Telling
     links: Links
     health: Health
+    tallies: Tallies
     metrics: Metrics
     access_log: AccessLog | None
     observation: Observation
@@ -139,6 +140,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         links=links,
         aws=build_aws_front(settings, security, registry, links, threads, ecs_parts(orchestration, database)),
         health=Health(database, blobs.store, blobs.reserve),
+        tallies=tallies,
         metrics=Metrics(tallies, shared_metrics),
         access_log=access_log,
         observation=Observation(tallies, access_log),
@@ -264,22 +266,24 @@ async def _refuse(request: Request, error: Exception) -> Response:
 
 def _scrub(parts: Parts) -> Scrub:
     settings = parts.settings
-    return Scrub(parts.registry.scrubbing, settings.scrub_every, settings.scrub_rate)
+    return Scrub(parts.registry.scrubbing, settings.scrub_every, settings.scrub_rate, parts.tallies.storage)
 
 
 @contextlib.asynccontextmanager
 async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     async def publish() -> None:
+        parts.tallies.storage.room = parts.blobs.reserve.figures()
         parts.metrics.publish()
 
     async def write_pulls() -> None:
         await parts.registry.pulls.write()
 
+    collection = Collection(parts.registry.collecting, parts.tallies.storage)
     purge = UploadPurge(parts.registry.uploading, parts.settings.upload_expiry)
     await parts.security.keys.load()
     jobs = [
         asyncio.create_task(repeat(PURGE_EVERY, purge)),
-        asyncio.create_task(repeat(parts.settings.gc_every, Collection(parts.registry.collecting))),
+        asyncio.create_task(repeat(parts.settings.gc_every, collection)),
         asyncio.create_task(repeat(SCRUB_EVERY, _scrub(parts))),
         asyncio.create_task(repeat(AUDIT_EVERY, AuditRetention(parts.database, parts.settings.audit_retention))),
         asyncio.create_task(repeat(LOOK_FOR_LIFECYCLES_EVERY, Lifecycle(parts.registry.lifecycle_runs))),

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable
+from time import monotonic
 
+from estiva_server.storage_metrics import StorageTallies
 from registry.collecting import Collecting
 from registry.lifecycle.running import LifecycleRuns
 from registry.scrubbing import Scrubbing
@@ -48,14 +50,18 @@ class UploadPurge:
 
 
 class Collection:
-    """Collects garbage."""
+    """Collects garbage, and counts what came of it."""
 
-    def __init__(self, collecting: Collecting) -> None:
+    def __init__(self, collecting: Collecting, tallies: StorageTallies) -> None:
         self._collecting = collecting
+        self._tallies = tallies
 
     async def __call__(self) -> None:
         """Collect once, and say so where there was something to collect."""
+        begin = monotonic()
         done = await self._collecting.run()
+        seconds = monotonic() - begin
+        self._tallies.collected(done, seconds, await self._collecting.candidates())
         if done.trashed or done.removed:
             logger.info(
                 "garbage collection: %d blobs (%d bytes) to the trash, %d (%d bytes) removed",
@@ -66,8 +72,9 @@ class Collection:
 class Scrub:
     """Reads all blobs now and then, a minute's worth at a time; when all were read, rows and keys are compared."""
 
-    def __init__(self, scrubbing: Scrubbing, every: float, rate: int) -> None:
+    def __init__(self, scrubbing: Scrubbing, every: float, rate: int, tallies: StorageTallies) -> None:
         self._scrubbing = scrubbing
+        self._tallies = tallies
         self._every = every
         self._rate = rate
 
@@ -76,6 +83,7 @@ class Scrub:
         if not self._rate or not await self._scrubbing.begin(self._every):
             return
         done = await self._scrubbing.run(self._rate, SCRUB_EVERY)
+        self._tallies.scrubbed(done)
         if done.finished and done.read:
             compared = await self._scrubbing.compare()
             logger.info(

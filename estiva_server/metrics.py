@@ -15,6 +15,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from estiva_server.storage_metrics import StorageTallies
 from storage.metadata.events import Backlog
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -78,6 +79,7 @@ class Tallies:
         self.refused: dict[str, int] = {}
         self.repeated = 0
         self.events = EventTallies()
+        self.storage = StorageTallies()
         self.pulled_through: dict[str, int] = {}
         self.replicated: dict[str, int] = {}
 
@@ -109,6 +111,7 @@ class Tallies:
             self.refused[status] = self.refused.get(status, 0) + count
         self.repeated += other.repeated
         self.events.merge(other.events)
+        self.storage.merge(other.storage)
         for result, count in other.pulled_through.items():
             self.pulled_through[result] = self.pulled_through.get(result, 0) + count
         for result, count in other.replicated.items():
@@ -119,7 +122,9 @@ class Tallies:
         requests = [[*key, tally.buckets, tally.seconds, tally.sent] for key, tally in self.requests.items()]
         others = {"refused": self.refused, "repeated": self.repeated, "pulled_through": self.pulled_through}
         others["replicated"] = self.replicated
-        return json.dumps({"requests": requests, "events": vars(self.events), **others})
+        return json.dumps(
+            {"requests": requests, "events": vars(self.events), "storage": self.storage.as_value(), **others}
+        )
 
     @classmethod
     def from_json(cls, text: str) -> "Tallies":
@@ -127,6 +132,7 @@ class Tallies:
         value, tallies = json.loads(text), cls()
         tallies.refused, tallies.repeated = value["refused"], value["repeated"]
         vars(tallies.events).update(value["events"])
+        tallies.storage.take_value(value["storage"])
         tallies.pulled_through, tallies.replicated = value["pulled_through"], value["replicated"]
         for method, route, status, buckets, seconds, sent in value["requests"]:
             tally = tallies.requests[method, route, status] = Tally()
@@ -196,7 +202,9 @@ def _families(total: Tallies) -> Iterator[Metric]:
     for result, count in sorted(total.replicated.items()):
         copies.add_metric([result], count)
     up = GaugeMetricFamily("estiva_up", "1 while the registry runs.", value=1)
-    return iter((seconds, sent, refused, repeated, through, copies, *_events(total.events), up))
+    return iter(
+        (seconds, sent, refused, repeated, through, copies, *_events(total.events), *total.storage.families(), up)
+    )
 
 
 def _events(total: EventTallies) -> Iterator[Metric]:

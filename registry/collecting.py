@@ -103,6 +103,10 @@ class Collecting:
             await read(collection.is_held()), candidates, unneeded, unneeded_bytes, trash, trash_bytes
         )
 
+    async def candidates(self) -> int:
+        """How many blobs wait to be judged. Counts each of them."""
+        return await self._database.read(collection.candidates())
+
     async def hold(self, seconds: float) -> None:
         """Collect nothing, in any process, for so many seconds from now; 0 ends a hold."""
         await self._database.write(lambda: collection.hold(seconds))

@@ -4,7 +4,8 @@ import logging
 import pytest
 
 from estiva_server import jobs
-from estiva_server.jobs import Scrub, UploadPurge, repeat
+from estiva_server.jobs import Collection, Scrub, UploadPurge, repeat
+from estiva_server.storage_metrics import StorageTallies
 from registry import Registry
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata import blobs
@@ -68,10 +69,20 @@ async def test_the_scrub_reads_all_blobs_and_says_so_where_a_rate_is_set(
     found = await database.read(blobs.find(NAME, digest))
     assert found is not None
     blob_store.delete_blob(found.key)
-    await Scrub(registry.scrubbing, every=3600, rate=0)()
+    await Scrub(registry.scrubbing, every=3600, rate=0, tallies=StorageTallies())()
     assert (await registry.scrubbing.bad(), said(caplog)) == ([], [])
-    await Scrub(registry.scrubbing, every=3600, rate=10**9)()
+    await Scrub(registry.scrubbing, every=3600, rate=10**9, tallies=StorageTallies())()
     assert [bad.state for bad in await registry.scrubbing.bad()] == ["missing"]
     assert [line.partition(";")[0] for line in said(caplog)] == ["scrub: all blobs were read"]
-    await Scrub(registry.scrubbing, every=3600, rate=10**9)()  # not again before its time
+    await Scrub(registry.scrubbing, every=3600, rate=10**9, tallies=StorageTallies())()  # not again before its time
     assert len(said(caplog)) == 1
+
+
+async def test_collections_and_scrubs_count_what_they_did(registry: Registry) -> None:
+    tallies = StorageTallies()
+    await push_blob(registry, b"layer")
+    await Collection(registry.collecting, tallies)()
+    assert (tallies.counts["runs"], tallies.counts["trashed"], tallies.candidates) == (1, 0, 1)
+    assert tallies.run_at > 0
+    await Scrub(registry.scrubbing, 3600, 10**9, tallies)()
+    assert (tallies.counts["read"], tallies.counts["read_bytes"], tallies.counts["corrupt"]) == (1, 5, 0)

@@ -6,6 +6,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from estiva_server.metrics import BOUNDS, Metrics, Tallies
+from registry.collecting import Collected
+from registry.scrubbing import Scrubbed
 from storage.metadata.events import Backlog
 
 
@@ -22,6 +24,7 @@ def labels(**values: str) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(values.items()))
 
 
+STEPS, LAST_RUN = ("trashed", "removed"), ("last_run_seconds", "last_run_timestamp_seconds")
 MANIFEST = labels(method="GET", route="manifest", status="200")
 
 
@@ -76,8 +79,14 @@ def test_a_page_before_the_first_request_is_a_page() -> None:
     told = {("estiva_event_deliveries_total", labels(result=name)) for name in ("delivered", "failed", "dead")}
     waiting = {(f"estiva_event_{name}", ()) for name in ("backlog", "backlog_seconds", "failures")}
     others = {("estiva_http_repeated_answers_total", ()), ("estiva_up", ())}
+    collected = {
+        *((f"estiva_gc_{name}_total", labels(step=step)) for name in ("blobs", "bytes") for step in STEPS),
+        *((f"estiva_gc_{name}", ()) for name in ("runs_total", "candidates", *LAST_RUN)),
+        *((f"estiva_scrub_{name}_total", ()) for name in ("blobs", "bytes")),
+        *(("estiva_scrub_broken_total", labels(state=state)) for state in ("missing", "corrupt")),
+    }
     seen = samples(Metrics(Tallies()).page())
-    assert seen.keys() == {*told, *waiting, *others}
+    assert seen.keys() == {*told, *waiting, *others, *collected}
     assert {name for name, value in seen.items() if value} == {("estiva_up", ())}
 
 
@@ -118,3 +127,36 @@ def test_deliveries_of_events_are_counted_and_what_waits_is_not_added_up() -> No
     assert seen["estiva_event_deliveries_total", labels(result="dead")] == 1
     assert (seen["estiva_event_backlog", ()], seen["estiva_event_failures", ()]) == (4, 2)
     assert seen["estiva_event_backlog_seconds", ()] == pytest.approx(120, abs=5)
+
+
+def test_collections_are_added_up_and_the_last_one_is_told_of() -> None:
+    mine, others = Tallies(), Tallies()
+    mine.storage.collected(Collected(trashed=2, trashed_bytes=20, removed=1, removed_bytes=10), 0.5, 7)
+    others.storage.collected(Collected(trashed=1, trashed_bytes=5), 0.25, 6)
+    mine.storage.run_at, others.storage.run_at = 100.0, 200.0
+    mine.merge(Tallies.from_json(others.as_json()))
+    seen = samples(Metrics(mine).page())
+    assert seen["estiva_gc_runs_total", ()] == 2
+    assert seen["estiva_gc_blobs_total", labels(step="trashed")] == 3
+    assert seen["estiva_gc_bytes_total", labels(step="trashed")] == 25
+    assert seen["estiva_gc_bytes_total", labels(step="removed")] == 10
+    assert (seen["estiva_gc_candidates", ()], seen["estiva_gc_last_run_seconds", ()]) == (6, 0.25)
+    assert seen["estiva_gc_last_run_timestamp_seconds", ()] == 200
+
+
+def test_scrubs_are_added_up() -> None:
+    tallies = Tallies()
+    for _ in range(2):
+        tallies.storage.scrubbed(Scrubbed(read=3, read_bytes=30, missing=1, corrupt=2))
+    seen = samples(Metrics(tallies).page())
+    assert (seen["estiva_scrub_blobs_total", ()], seen["estiva_scrub_bytes_total", ()]) == (6, 60)
+    assert seen["estiva_scrub_broken_total", labels(state="missing")] == 2
+    assert seen["estiva_scrub_broken_total", labels(state="corrupt")] == 4
+
+
+def test_the_room_is_told_where_it_is_known() -> None:
+    tallies = Tallies()
+    assert ("estiva_storage_free_bytes", ()) not in samples(Metrics(tallies).page())
+    tallies.storage.room = (500, 10)
+    seen = samples(Metrics(Tallies.from_json(tallies.as_json())).page())
+    assert (seen["estiva_storage_free_bytes", ()], seen["estiva_storage_reserve_bytes", ()]) == (500, 10)
