@@ -63,7 +63,7 @@ class Cutter:
         passed = 0
         with suppress(OSError):
             while piece := source.recv(65536):
-                if upwards and len(self.said) < 1000:
+                if upwards and len(self.said) < 100_000:
                     self.said.append(piece[:2000])
                 passed += len(piece)
                 target.sendall(piece)
