@@ -12,10 +12,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from estiva_server.config import Settings
 from storage.durable import make_directory, sync_directory, sync_file
 from storage.metadata import snapshot
 
 DATABASE, MASTER_KEY, BLOBS = "estiva.db", "master.key", "blobs"
+ADVICE = (
+    "and this copies only what is in the data directory; "
+    "docs/deploy.md#backup-and-restore says how the rest is backed up"
+)
 HOLD_AFTER_RESTORE = 7 * 86400
 
 
@@ -39,10 +44,14 @@ def refuse_elsewhere(environment: Mapping[str, str]) -> None:
     for name in ("ESTIVA_DATABASE_URL", "ESTIVA_DATABASE_URL_FILE", "ESTIVA_BLOBS"):
         # The value is not repeated: it may hold a password.
         if environment.get(name):
-            raise BackupError(
-                f"{name} is set, and this copies only what is in the data directory; "
-                "docs/deploy.md#backup-and-restore says how the rest is backed up"
-            )
+            raise BackupError(f"{name} is set, {ADVICE}")
+
+
+def refuse_settings_elsewhere(settings: Settings, file: Path) -> None:
+    """BackupError where that file's settings keep database or blobs anywhere but in the data directory."""
+    for name in ("database_url", "blobs"):
+        if getattr(settings, name) is not None:
+            raise BackupError(f"{file} sets {name}, {ADVICE}")
 
 
 def back_up(data: Path, target: Path) -> Copied:

@@ -37,30 +37,51 @@ def serve(
         raise typer.Exit(1) from None
 
 
-Data = Annotated[Path, typer.Option(help="Directory of the data.", envvar="ESTIVA_DATA")]
+Data = Annotated[
+    Path | None, typer.Option(help="Directory of the data [default: ./estiva-data].", envvar="ESTIVA_DATA")
+]
+Config = Annotated[Path | None, typer.Option(help="TOML file with the server's settings.")]
 
 
-def backup(target: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
+def backup(
+    target: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = None, config: Config = None
+) -> None:
     """Copy a data directory while it is in use: the database, then the blobs that the folder does not have yet."""
-    from estiva_server.backup import back_up, refuse_elsewhere
+    from estiva_server.backup import back_up
 
     def work() -> "Copied":
-        refuse_elsewhere(os.environ)
-        return back_up(data, target)
+        return back_up(_data_directory(data, config), target)
 
     _report("backed up", work)
 
 
-def restore(source: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = DEFAULT_DATA) -> None:
+def restore(
+    source: Annotated[Path, typer.Argument(help="Folder of the backup.")], data: Data = None, config: Config = None
+) -> None:
     """Make a data directory of a backup; nothing is collected as garbage in it for seven days."""
-    from estiva_server.backup import refuse_elsewhere
     from estiva_server.backup import restore as put_back
 
     def work() -> "Copied":
-        refuse_elsewhere(os.environ)
-        return put_back(source, data)
+        return put_back(source, _data_directory(data, config))
 
     _report("restored", work)
+
+
+def _data_directory(data: Path | None, config: Path | None) -> Path:
+    """The directory that holds everything of the server with these settings. BackupError."""
+    from estiva_server.backup import BackupError, refuse_elsewhere, refuse_settings_elsewhere
+
+    refuse_elsewhere(os.environ)
+    if config is None:
+        return data or DEFAULT_DATA
+    from estiva_server.config import ConfigurationError, load
+
+    try:
+        settings = load(config, dict(os.environ), data=data)
+    except ConfigurationError as error:
+        raise BackupError(str(error)) from None
+    refuse_settings_elsewhere(settings, config)
+    return settings.data
 
 
 def _report(done: str, work: "Callable[[], Copied]") -> None:

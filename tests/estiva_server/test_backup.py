@@ -176,3 +176,39 @@ def test_a_backup_of_what_is_not_in_the_data_directory_is_refused(
     assert done.output.count("\n") == 1
     assert "hidden" not in done.output
     assert not (tmp_path / "backup").exists()
+
+
+async def test_the_settings_file_says_which_directory_is_backed_up_and_restored_soundly(
+    registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    await push_blob(registry, b"{}")
+    await push_manifest(registry, image(b"{}"), "latest")
+    config = tmp_path / "estiva.toml"
+    for directory, command in ((data, "backup"), (tmp_path / "again", "restore")):
+        config.write_text(f'data = "{directory}"\n')
+        done = CliRunner().invoke(build(), [command, "--config", str(config), str(tmp_path / "backup")])
+        assert (done.exit_code, done.output.partition(";")[0].endswith(" 1 blobs")) == (0, True), done.output
+    assert await check(tmp_path / "again", threads) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("database_url", "postgresql://estiva:hidden@db/estiva"), ("blobs", "s3://hidden/blobs")]
+)
+@pytest.mark.parametrize("command", ["backup", "restore"])
+def test_what_the_settings_file_keeps_elsewhere_is_refused_with_advice(
+    command: str, name: str, value: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "estiva.toml"
+    config.write_text(f'{name} = "{value}"\n')
+    done = CliRunner().invoke(build(), [command, "--config", str(config), str(tmp_path / "backup")])
+    assert done.exit_code == 1
+    assert f"sets {name}, and this copies only" in done.output
+    assert "docs/deploy.md#backup-and-restore" in done.output
+    assert "hidden" not in done.output
+    assert not (tmp_path / "backup").exists()
+
+
+def test_a_settings_file_that_makes_no_sense_is_told_in_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(build(), ["backup", "--config", str(tmp_path / "none.toml"), str(tmp_path / "backup")])
+    assert (done.exit_code, done.output.count("\n")) == (1, 1)
+    assert done.output.startswith("estiva: no configuration file")
