@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -245,9 +245,7 @@ class Uploading:
         try:
             return self._blob_store.open_upload(record.id, record.algorithm)
         except UploadUnknownError:
-            with suppress(FileExistsError):
-                self._blob_store.create_upload(record.id)
-            return self._blob_store.open_upload(record.id, record.algorithm)
+            return self._blob_store.begin_upload(record.id, record.algorithm)
 
     async def _enter(self, record: UploadRecord, digest: Digest, store: Callable[[], StoredBlob]) -> None:
         """Have the blob stored, in a thread, and then enter it. DigestInvalid, after which the upload is gone."""

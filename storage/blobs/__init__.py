@@ -115,6 +115,14 @@ class BlobStore(Protocol):
         """Continue an upload, hashing with `algorithm`. UploadUnknownError, or UploadBusyError at once."""
         ...
 
+    def begin_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Begin an upload that `open_upload` did not know, or continue what somebody began meanwhile.
+
+        Other processes may hear of it no earlier than it has something that they could go on with: where two begin it
+        at once, one may get UploadBusyError as late as when it lets go. ValueError as `create_upload`, UploadBusyError.
+        """
+        ...
+
     def upload_offset(self, upload_id: str) -> int:
         """How many bytes an upload holds, without holding it. UploadUnknownError."""
         ...

@@ -10,6 +10,7 @@ is held by the file system. Nothing temporary is ever outside `uploads`.
 import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -42,6 +43,12 @@ class FilesystemBlobStore:
         file = hold_file(path)
         running = self._waiting.take(upload_id, algorithm, os.fstat(file.fileno()).st_size)
         return FileUpload(path, self._blobs, file, running, self._waiting)
+
+    def begin_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Create and open it."""
+        with suppress(FileExistsError):
+            self.create_upload(upload_id)
+        return self.open_upload(upload_id, algorithm)
 
     def upload_offset(self, upload_id: str) -> int:
         """The length of the upload's file."""

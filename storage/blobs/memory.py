@@ -57,6 +57,12 @@ class MemoryBlobStore:
             raise UploadUnknownError(upload_id)
         return _MemoryUpload(self, upload_id, unfinished)
 
+    def begin_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Create and open it."""
+        with contextlib.suppress(FileExistsError):
+            self.create_upload(upload_id)
+        return self.open_upload(upload_id, algorithm)
+
     def upload_offset(self, upload_id: str) -> int:
         """How many bytes the upload holds."""
         return len(self._unfinished(upload_id).content)

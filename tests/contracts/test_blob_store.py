@@ -273,6 +273,64 @@ class TestContinuing:
         assert store.upload_offset("one") == len(CONTENT)
 
 
+class TestBeginning:
+    def test_what_is_begun_and_committed_at_once_is_a_blob(self, store: BlobStore) -> None:
+        with contextlib.closing(store.begin_upload("one")) as upload:
+            upload.write(memoryview(CONTENT))
+            blob = upload.commit(Digest.of(CONTENT))
+        assert content_of(store, blob.key) == CONTENT
+        with pytest.raises(UploadUnknownError):
+            store.open_upload("one")
+
+    @pytest.mark.parametrize("content", [b"", CONTENT], ids=["nothing", "something"])
+    def test_what_is_begun_and_let_go_is_continued_anywhere(self, reopen: Reopen, content: bytes) -> None:
+        with contextlib.closing(reopen().begin_upload("one")) as upload:
+            upload.write(memoryview(content))
+        there = reopen()
+        assert there.upload_offset("one") == len(content)
+        with held(there, "one") as upload:
+            upload.write(memoryview(b"more"))
+            assert content_of(there, upload.commit(Digest.of(content + b"more")).key) == content + b"more"
+
+    def test_of_two_who_begin_the_same_upload_one_goes_on(self, reopen: Reopen) -> None:
+        here, there = reopen(), reopen()
+        first = here.begin_upload("one")
+        first.write(memoryview(CONTENT))
+
+        def begin_too() -> None:
+            second = there.begin_upload("one")
+            first.close()
+            second.write(memoryview(b"second"))
+            second.close()
+
+        with pytest.raises(UploadBusyError):
+            begin_too()
+        first.close()
+        with held(reopen(), "one") as upload:
+            assert content_of(here, upload.commit(Digest.of(CONTENT)).key) == CONTENT
+
+    def test_an_upload_that_is_discarded_before_it_has_anything_can_not_be_committed(self, store: BlobStore) -> None:
+        with contextlib.closing(store.begin_upload("one")) as upload:
+            store.discard_upload("one")
+            with contextlib.suppress(UploadUnknownError):
+                upload.write(memoryview(CONTENT))
+            with pytest.raises(UploadUnknownError):
+                upload.commit(Digest.of(CONTENT))
+        assert list(store.stored_blobs()) == []
+
+    def test_a_wrong_digest_leaves_what_was_begun_to_be_continued(self, store: BlobStore) -> None:
+        with contextlib.closing(store.begin_upload("one")) as upload:
+            upload.write(memoryview(CONTENT))
+            with pytest.raises(DigestMismatchError):
+                upload.commit(Digest.of(b"else"))
+        assert store.upload_offset("one") == len(CONTENT)
+
+    @pytest.mark.parametrize("name", ["", "../one", "x" * 129])
+    def test_a_name_that_is_no_id_is_refused(self, store: BlobStore, name: str) -> None:
+        with pytest.raises(ValueError, match="upload id"):
+            store.begin_upload(name)
+
+
 Pieces = list[tuple[bytes, str]]
 PIECES = st.lists(st.tuples(st.binary(max_size=300), st.sampled_from(["same request", "next", "restart"])))
 

@@ -71,6 +71,7 @@ class StateObject:
         self._etag = ""
         self._lock = threading.Lock()
         self._saved_at = 0.0
+        self._ended = False
         self.state = UploadState()
 
     def create(self) -> None:
@@ -81,6 +82,17 @@ class StateObject:
         except ConditionFailedError:
             if not self._is_at(revision):
                 raise FileExistsError(self.id) from None
+
+    def begin(self, holder: str) -> None:
+        """Be held by that store, without a word to others: the first `save` tells them, if nobody else was quicker."""
+        self.state = UploadState(holder=holder)
+        self._saved_at = monotonic()
+
+    def end(self) -> bool:
+        """Have every later `save` fail: whether there was one before, so that there is something to remove."""
+        with self._lock:
+            self._ended = True
+            return self._etag != ""
 
     def load(self) -> float:
         """See how it is now: seconds since it was last written. UploadUnknownError."""
@@ -95,10 +107,13 @@ class StateObject:
     def save(self, **changes: Any) -> None:
         """Write it with these changes, or else UploadBusyError (somebody else wrote), UploadUnknownError (deleted)."""
         with self._lock:
+            if self._ended:
+                raise UploadUnknownError(self.id)
             changed = replace(self.state, **changes)
             revision = secrets.token_hex(16)
+            condition: dict[str, Any] = {"replacing": self._etag} if self._etag else {"only_new": True}
             try:
-                self._etag = self._bucket.put(self.name, changed.as_json(revision), replacing=self._etag)
+                self._etag = self._bucket.put(self.name, changed.as_json(revision), **condition)
             except ObjectMissingError:
                 raise UploadUnknownError(self.id) from None
             except ConditionFailedError:

@@ -78,18 +78,36 @@ class S3BlobStore:
             self._held[upload_id] = None
             kept = self._kept.pop(upload_id, None)
         try:
-            upload = self._open(upload_id, algorithm, kept)
+            known = self._known(kept) or self._found(upload_id)
         except BaseException:
             with self._lock:
                 del self._held[upload_id]
             raise
+        return self._hold(upload_id, algorithm, known)
+
+    def begin_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
+        """Begin an upload, and write its state only when it has something, or when it has lasted for a while.
+
+        Content that comes whole in this request, and fits into one, needs no state at all.
+        """
+        if not is_upload_id(upload_id):
+            raise ValueError("not an upload id")
+        with self._lock:
+            if upload_id in self._held:
+                raise UploadBusyError(upload_id)
+            self._held[upload_id] = None
+        record = StateObject(self._bucket, self._names.state(upload_id), upload_id)
+        record.begin(self._holder)
+        return self._hold(upload_id, algorithm, _Kept(record, [], None))
+
+    def _hold(self, upload_id: str, algorithm: Algorithm, known: _Kept) -> S3Upload:
+        upload = self._upload(upload_id, algorithm, known)
         with self._lock:
             self._held[upload_id] = upload
         self._renewal.begin(upload.record)
         return upload
 
-    def _open(self, upload_id: str, algorithm: Algorithm, kept: _Kept | None) -> S3Upload:
-        known = self._known(kept) or self._found(upload_id)
+    def _upload(self, upload_id: str, algorithm: Algorithm, known: _Kept) -> S3Upload:
         content = Content(self._equipment, upload_id, known.record.state, known.parts)
         running = known.running
         if running is None or (running.length, running.algorithm) != (content.offset, algorithm):

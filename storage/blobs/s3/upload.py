@@ -132,6 +132,8 @@ class S3Upload:
 
     def _clean_up(self) -> None:
         """Remove what only the upload needed. The blob is there, so trouble with that is none of the caller's."""
+        if not self.record.end():
+            return
         state = self.record.state
         names = [self.record.name] + ([state.tail.name] if state.tail else [])
         try:
@@ -144,6 +146,7 @@ class S3Upload:
     def discard(self) -> None:
         """Have every later commit fail, as the upload was discarded."""
         self._ended = True
+        self.record.end()
 
     def close(self) -> None:
         """Let go; what was written is stored when this returns."""
