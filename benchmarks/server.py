@@ -18,7 +18,7 @@ from benchmarks.access import Access
 from benchmarks.peers import Peer
 from benchmarks.scenario import ScenarioFailed
 
-_READY = 30.0
+_READY = 120.0
 _STOP = 15.0
 
 
