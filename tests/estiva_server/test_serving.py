@@ -100,7 +100,7 @@ def test_metrics_count_what_was_asked(served: Served) -> None:
 
 def test_it_is_alive_and_ready(served: Served) -> None:
     assert served.ask("GET", "/healthz").status == 200
-    assert served.ask("GET", "/readyz").body == b'{"status":"ready"}'
+    assert served.ask("GET", "/readyz").body == b'{"status":"ready","pushes":"taken"}'
 
 
 def test_the_server_does_not_say_what_it_is_made_of(served: Served) -> None:
