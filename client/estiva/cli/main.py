@@ -18,6 +18,7 @@ from estiva.cli import (
     naming,
     principals,
     replicas,
+    running,
     secrets,
     signing,
     soundness,
@@ -63,6 +64,12 @@ VERBS: dict[str, Callable[..., None]] = {
     "scrub": soundness.scrub,
     "fsck": soundness.fsck,
     "audit": access.audit,
+    "clusters": running.clusters,
+    "services": running.services,
+    "tasks": running.tasks,
+    "ps": running.tasks,
+    "logs": running.logs,
+    "exec": running.execute,
 }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +54,23 @@ class Server:
         if response.is_success:
             return _object(response)
         raise ServerRefused(_refusal(response), response.status_code)
+
+    def lines(
+        self, method: str, *path: str, body: str | None = None, query: dict[str, str] | None = None
+    ) -> Iterator[dict[str, Any]]:
+        """The JSON objects of an answer that has one in each line, as they come."""
+        url = f"{self._url}/api/v1/" + "/".join(map(_segment, path))
+        try:
+            with self._client.stream(method, url, content=body, params=query or {}, timeout=None) as response:
+                if not response.is_success:
+                    response.read()
+                    raise ServerRefused(_refusal(response), response.status_code)
+                for text in response.iter_lines():
+                    yield json.loads(text)
+        except self._failures as error:
+            raise CommandError(f"cannot reach {self._url}: {line(str(error)) or type(error).__name__}") from None
+        except ValueError:
+            raise CommandError("that is no estiva server: it answers with something else") from None
 
     def every(self, noun: str) -> list[Any]:
         """Everything of that noun, page after page."""

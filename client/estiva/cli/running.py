@@ -1,0 +1,72 @@
+"""`estiva clusters`, `services`, `tasks` (or `ps`), `logs` and `exec`: what runs, and what it says."""
+
+import base64
+import json
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from estiva.cli.server import CommandError, line, member, server_of, show
+
+Cluster = Annotated[str, typer.Option(help="The cluster.")]
+Task = Annotated[str, typer.Argument(help="A task's id, or its ARN.")]
+Container = Annotated[str | None, typer.Option(help="The container, where the task has several.")]
+TASKS = ("task", "service", "definition", "status", "health", "instance", "started_at", "ports")
+SERVICES = ("name", "status", "desired", "running", "definition", "rollout", "event")
+
+
+def clusters(context: typer.Context) -> None:
+    """List the clusters."""
+    show(context, member(server_of(context).call("GET", "clusters"), "clusters"), ("name",))
+
+
+def services(context: typer.Context, cluster: Cluster = "default") -> None:
+    """List the services of a cluster, and how far each is."""
+    show(context, member(server_of(context).call("GET", "clusters", cluster, "services"), "services"), SERVICES)
+
+
+def tasks(context: typer.Context, cluster: Cluster = "default") -> None:
+    """List the tasks of a cluster that have not stopped."""
+    show(context, member(server_of(context).call("GET", "clusters", cluster, "tasks"), "tasks"), TASKS)
+
+
+def logs(
+    context: typer.Context,
+    task: Task,
+    cluster: Cluster = "default",
+    container: Container = None,
+    since: Annotated[float, typer.Option(help="Unix seconds.")] = 0,
+    tail: Annotated[int | None, typer.Option(help="The last so many lines.")] = None,
+) -> None:
+    """Show what a task wrote; also when it has stopped: its last 200 lines then."""
+    query = {"since": str(since)}
+    query |= {} if tail is None else {"tail": str(tail)}
+    query |= {} if container is None else {"container": container}
+    path = ("clusters", cluster, "tasks", _id(task), "logs")
+    for one in server_of(context).lines("GET", *path, query=query):
+        typer.echo(line(str(one.get("text", ""))), err=one.get("stream") == "stderr")
+
+
+def execute(
+    context: typer.Context,
+    task: Task,
+    command: Annotated[list[str], typer.Argument(help="The command and its words, behind --.")],
+    cluster: Cluster = "default",
+    container: Container = None,
+) -> None:
+    """Run a command in a task, with this command's standard input where that is no terminal; its exit code is ours."""
+    body: dict[str, Any] = {"command": command, "stdin": "" if sys.stdin.isatty() else sys.stdin.read()}
+    body |= {} if container is None else {"container": container}
+    path = ("clusters", cluster, "tasks", _id(task), "exec")
+    for one in server_of(context).lines("POST", *path, body=json.dumps(body)):
+        if "exit_code" in one:
+            raise typer.Exit(int(one["exit_code"]))
+        stream = sys.stderr.buffer if one.get("stream") == "stderr" else sys.stdout.buffer
+        stream.write(base64.b64decode(one.get("data", "")))
+        stream.flush()
+    raise CommandError("the connection ended before the command did")
+
+
+def _id(task: str) -> str:
+    return task.rpartition("/")[2]
