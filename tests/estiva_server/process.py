@@ -17,7 +17,7 @@ from typing import Any
 from tests.serving import free_port
 
 ESTIVA = Path(sys.executable).with_name("estiva")
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 @dataclass(frozen=True)
