@@ -21,6 +21,7 @@ EVERY = {
     "gc_every": 60.0,
     "gc_grace": 120.0,
     "gc_trash": 0.0,
+    "reserve": "5%",
     "scrub_every": 600.0,
     "scrub_rate": 1000,
     "upload_expiry": 60.0,
