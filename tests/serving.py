@@ -18,6 +18,8 @@ from tests.tools import running
 # Another registry under the same tests, to see whose fault a failure is: a command line with {port} and {data}.
 PEER = os.environ.get("ESTIVA_TEST_REGISTRY_COMMAND")
 OPEN = {"ESTIVA_OPEN": "true"}
+NO_ENGINE = {"ESTIVA_ENGINE": "unix:///nowhere"}
+"""Tests that want a container engine say which: never the one that whoever runs them has on the machine."""
 """Settings of a registry in which everybody may do everything."""
 ESTIVA = Path(sys.executable).with_name("estiva")
 
@@ -55,7 +57,7 @@ def registry_running(
     """
     port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
-    environment |= settings
+    environment |= NO_ENGINE | dict(settings)
     with running(_command(program, port, data), log, environment=environment) as process:
         registry = Registry(port, data, log, process)
         _await_answer(registry, process)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.serving import free_port
+from tests.serving import NO_ENGINE, OPEN, free_port
 
 ESTIVA = Path(sys.executable).with_name("estiva")
 PATIENCE = 180.0
@@ -140,7 +140,7 @@ def _start(folder: Path, *arguments: str, environment: Mapping[str, str] | None)
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=errors,
-            env={**clean, "ESTIVA_OPEN": "true", **(environment or {})},
+            env={**clean, **OPEN, **NO_ENGINE, **(environment or {})},
             cwd=folder,
         )
 
