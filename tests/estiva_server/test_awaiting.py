@@ -72,7 +72,7 @@ def test_the_signal_that_ends_the_process_is_left_as_it_was(tmp_path: Path) -> N
 
 def test_a_start_whose_database_stays_away_ends_with_code_1_and_says_so(tmp_path: Path) -> None:
     environment = {"ESTIVA_DATABASE_URL": nowhere(), "ESTIVA_MASTER_KEY": "5e" * 32, "ESTIVA_DATABASE_WAIT": "0.5"}
-    code, out, err = ended(tmp_path, environment=environment)
+    code, out, err = ended(tmp_path, "--listen", "127.0.0.1:0", environment=environment)
     *waiting, last = err.splitlines()
 
     assert (code, out) == (1, "")

@@ -88,6 +88,7 @@ def test_the_ready_made_policies_are_policies_like_any_other() -> None:
         "AmazonEC2ContainerRegistryReadOnly",
         "AmazonEC2ContainerRegistryPowerUser",
         "AmazonEC2ContainerRegistryFullAccess",
+        "AmazonECS_FullAccess",
         "AdministratorAccess",
     }
     assert ARN_PREFIX == "arn:aws:iam::aws:policy/"
