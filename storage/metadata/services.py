@@ -13,14 +13,16 @@ INACTIVE = "INACTIVE"
 SELECT = "SELECT account, cluster, name, status, state, document, version, created_at FROM services"
 # The name of a service that is gone may be used again.
 CREATE = """
-INSERT INTO services (account, cluster, name, status, state, document, version, created_at, updated_at)
-VALUES (:account, :cluster, :name, :status, :state, :document, 1, :now, :now)
+INSERT INTO services
+(account, cluster, name, status, state, document, deploys_on_push, version, created_at, updated_at)
+VALUES (:account, :cluster, :name, :status, :state, :document, :deploys_on_push, 1, :now, :now)
 ON CONFLICT (account, cluster, name) DO UPDATE SET status = excluded.status, state = excluded.state,
-document = excluded.document, version = services.version + 1, created_at = excluded.created_at,
-updated_at = excluded.updated_at WHERE services.status = 'INACTIVE' RETURNING name
+document = excluded.document, deploys_on_push = excluded.deploys_on_push, version = services.version + 1,
+created_at = excluded.created_at, updated_at = excluded.updated_at WHERE services.status = 'INACTIVE' RETURNING name
 """
 UPDATE = """
-UPDATE services SET status = :status, state = :state, document = :document, version = version + 1, updated_at = :now
+UPDATE services SET status = :status, state = :state, document = :document, deploys_on_push = :deploys_on_push,
+version = version + 1, updated_at = :now
 WHERE account = :account AND cluster = :cluster AND name = :name AND version = :version RETURNING version
 """
 OF_CLUSTER = SELECT + " WHERE account = :account AND cluster = :cluster AND name "
@@ -75,7 +77,7 @@ def page(key: ClusterKey, last: str, limit: int) -> Work[list[ServiceRecord]]:
 
 def deployed_on_push() -> Work[list[ServiceRecord]]:
     """The active services of all clusters that deploy what is pushed."""
-    rows = yield Statement(f"{SELECT} WHERE status = 'ACTIVE' AND state LIKE '%\"deploy_on_push\":true%'")
+    rows = yield Statement(f"{SELECT} WHERE deploys_on_push = 1 AND status = 'ACTIVE'")
     return [_record(row) for row in rows]
 
 
@@ -86,6 +88,7 @@ def _values(record: ServiceRecord) -> dict[str, Any]:
         "status": record.status,
         "state": as_json(record.state),
         "document": as_json(record.document),
+        "deploys_on_push": int(bool(record.state.get("deploy_on_push"))),
     }
 
 

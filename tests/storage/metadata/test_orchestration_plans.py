@@ -76,6 +76,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "services.create": lambda: services.create(service()),
     "services.find": lambda: services.find(KEY, "web"),
     "services.update": lambda: services.update(service()),
+    "services.deployed_on_push": services.deployed_on_push,
     "services.page": lambda: services.page(KEY, "", 10),
     "deployments.create": lambda: deployments.create(deployment("d1"), [IMAGE]),
     "deployments.find": lambda: deployments.find(KEY, "web", "d1"),

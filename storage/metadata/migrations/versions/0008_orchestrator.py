@@ -76,8 +76,13 @@ def create_services() -> None:
     op.create_table(
         "services",
         name("account"), name("cluster"), name("name"), name("status"), text("state"), text("document"),
-        number("version"), time("created_at"), time("updated_at"),
+        number("deploys_on_push"), number("version"), time("created_at"), time("updated_at"),
         sa.PrimaryKeyConstraint("account", "cluster", "name"),
+    )
+    # Every push of a tag asks for these; most services are none of them.
+    ask = sa.text("deploys_on_push = 1")
+    op.create_index(
+        "services_that_deploy_on_push", "services", ["deploys_on_push"], sqlite_where=ask, postgresql_where=ask
     )
     op.create_table(
         "deployments",
