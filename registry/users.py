@@ -33,4 +33,5 @@ def require_unused(users: DigestUsers, name: RepositoryName, digests: Sequence[D
     """Return where nobody uses any of these manifests. ImageInUse."""
     used = yield from users.users(name, digests)
     for digest in sorted(used, key=str):
-        raise ImageInUse(detail={"digest": str(digest), "usedBy": used[digest]})
+        user = used[digest]
+        raise ImageInUse(f"the image is in use by {user}", detail={"digest": str(digest), "usedBy": user})

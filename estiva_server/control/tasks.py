@@ -153,10 +153,14 @@ def _shown(task: Task) -> Mapping[str, Any]:
         "health": task.health.value,
         "instance": task.instance_id,
         "started_at": task.started_at,
-        "ports": [
-            f"{one.host_port}->{one.container_port}/{one.protocol}" for each in task.containers for one in each.bindings
-        ],
+        "ports": _ports(task),
     }
+
+
+def _ports(task: Task) -> list[str]:
+    """What is published, HOST->CONTAINER; once, although an engine binds it for IPv4 and for IPv6."""
+    bindings = [one for each in task.containers for one in each.bindings]
+    return list(dict.fromkeys(f"{one.host_port}->{one.container_port}/{one.protocol}" for one in bindings))
 
 
 def _container(task: Task, named: str | None) -> str:
