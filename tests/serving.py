@@ -18,9 +18,9 @@ from tests.tools import running
 # Another registry under the same tests, to see whose fault a failure is: a command line with {port} and {data}.
 PEER = os.environ.get("ESTIVA_TEST_REGISTRY_COMMAND")
 OPEN = {"ESTIVA_OPEN": "true"}
+"""Settings of a registry in which everybody may do everything."""
 NO_ENGINE = {"ESTIVA_ENGINE": "unix:///nowhere"}
 """Tests that want a container engine say which: never the one that whoever runs them has on the machine."""
-"""Settings of a registry in which everybody may do everything."""
 ESTIVA = Path(sys.executable).with_name("estiva")
 
 

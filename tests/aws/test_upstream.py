@@ -97,15 +97,14 @@ def test_twenty_first_pulls_at_once_fetch_everything_once(cache: Cache) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["429", "500", "503", "stall", "reset"])
-def test_what_is_here_is_given_soon_whatever_the_upstream_does(well: Cache, trouble: str) -> None:
+def test_what_is_here_is_given_within_two_seconds_whatever_the_upstream_does(well: Cache, trouble: str) -> None:
     name = new_name("team/kept")
     push(well.port, name, "1", b"a layer")
     first = pulled(well, f"bad/{name}", "1", b"a layer")
     well.trouble.from_now(**{trouble: 1.0})
     began = time.monotonic()
     assert pulled(well, f"bad/{name}", "1", b"a layer") == first
-    # 1.5 s are spent on asking; the rest is for a machine that is busy. The upstream says nothing for thirty.
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 2
     assert well.trouble.done[trouble] > 0
     if trouble == "stall":
         return  # what is not here is waited for, a minute at most

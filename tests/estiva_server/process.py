@@ -17,7 +17,7 @@ from typing import Any
 from tests.serving import NO_ENGINE, OPEN, free_port
 
 ESTIVA = Path(sys.executable).with_name("estiva")
-PATIENCE = 180.0
+PATIENCE = 60.0
 
 
 @dataclass(frozen=True)

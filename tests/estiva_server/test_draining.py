@@ -66,13 +66,13 @@ def test_uploads_in_flight_end_well_and_nobody_new_comes_in(tmp_path: Path, work
         assert idle.ask("GET", "/v2/").status == 200
         with uploads(served) as begun:
             served.terminate()
-            eventually(lambda: not served.accepts())
+            eventually(lambda: not served.accepts(), 5)
             time.sleep(seconds)
             assert served.process.poll() is None
             for upload in begun:
                 upload.finish()
                 assert upload.answer().startswith(b"HTTP/1.1 201 Created\r\n")
-        assert served.process.wait(30) == 0
+        assert served.process.wait(10) == 0
         for content in (SMALL, LARGE):
             assert content in [path.read_bytes() for path in (served.data / "blobs").rglob("*.*")]
 
@@ -80,15 +80,15 @@ def test_uploads_in_flight_end_well_and_nobody_new_comes_in(tmp_path: Path, work
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as served, uploads(served):
         served.terminate()
-        eventually(lambda: not served.accepts())
+        eventually(lambda: not served.accepts(), 5)
         time.sleep(0.5)
         assert served.process.poll() is None
         served.terminate()
-        served.process.wait(20)  # else it is half a minute
+        served.process.wait(5)
 
 
 def test_what_does_not_end_in_time_is_cut_off(tmp_path: Path) -> None:
     with serving(tmp_path, environment={"ESTIVA_DRAIN_TIMEOUT": "1"}) as served, uploads(served) as begun:
         served.terminate()
-        served.process.wait(20)  # else it is half a minute
+        served.process.wait(8)
         assert not [upload for upload in begun if b" 201 " in upload.answer()]

@@ -59,19 +59,19 @@ def last_words(conversation: Conversation) -> Answer | None:
 
 
 def test_a_hundred_clients_that_never_finish_their_headers_delay_nobody(tmp_path: Path) -> None:
-    with registry_with(tmp_path, header_timeout=3) as registry, half_open(registry.port, 100) as slow:
-        times = []
+    with registry_with(tmp_path, header_timeout=1) as registry, half_open(registry.port, 100) as slow:
         for _ in range(20):
             begun = time.monotonic()
             assert ask(registry.port, "GET", "/v2/").status == 200
-            times.append(time.monotonic() - begun)
-        assert statistics.median(times) < 1  # who waited for the slow ones would wait for three seconds
+            assert time.monotonic() - begun < 0.5
+        begun = time.monotonic()
         for conversation in slow:
             answer = last_words(conversation)
             assert answer is not None
             assert (answer.status, answer.closes) == (408, True)
             assert b'"code":"REQUEST_TIMEOUT"' in answer.body
             Civility.of(registry).require(answer, api=True)
+        assert time.monotonic() - begun < 5
 
 
 @pytest.mark.real
@@ -80,7 +80,7 @@ def test_a_client_that_sends_its_headers_byte_by_byte_gets_no_more_time(tmp_path
         with half_open(registry.port, 1) as [first]:
             first.socket.settimeout(0.05)
             answer, begun = None, time.monotonic()
-            while answer is None and time.monotonic() - begun < 20:
+            while answer is None and time.monotonic() - begun < 5:
                 first.say(b"X")
                 with contextlib.suppress(TimeoutError):
                     answer = first.answer()
@@ -143,10 +143,10 @@ def test_a_thousand_clients_and_256_descriptors_are_no_end(tmp_path: Path, room_
         world = World.pushed(registry.port, "kept")
         before = descriptors(registry.process.pid)
         with half_open(registry.port, 1000):
-            for _ in range(10):
-                comes_back(registry.port, 20)
+            answered = sum(comes_back(registry.port, 3) < 3 for _ in range(10))
+            assert answered == 10
             assert descriptors(registry.process.pid) < 256
-        comes_back(registry.port, 20)
+        assert comes_back(registry.port, 2) < 2
         world.require_unharmed()
         assert settles(lambda: descriptors(registry.process.pid), before + 2) <= before + 2
         assert registry.process.poll() is None
@@ -170,7 +170,7 @@ def test_a_thousand_pullers_and_256_descriptors_get_whole_blobs_or_are_told_to_c
         assert {answer.status for answer in told} <= {206, 503}
         assert all(answer.body == BLOB for answer in told if answer.status == 206)
         assert sum(answer.status == 206 for answer in told) >= 50
-        comes_back(registry.port, 20)
+        assert comes_back(registry.port, 2) < 2
         world.require_unharmed()
 
 
@@ -188,13 +188,13 @@ def test_a_body_that_comes_too_slowly_is_cut_off_with_408(tmp_path: Path) -> Non
             (f"PUT /v2/slow/manifests/slow HTTP/1.1\r\n{kind}", length.format(3_000_000)),
         ]
         with contextlib.ExitStack() as stack:
-            slow = [stack.enter_context(Conversation(registry.port, timeout=120)) for _ in heads]
+            slow = [stack.enter_context(Conversation(registry.port, timeout=45)) for _ in heads]
             for conversation, (line, framing) in zip(slow, heads, strict=True):
                 conversation.say(f"{line}\r\nHost: registry.example\r\n{framing}\r\n\r\n1\r\n".encode())
             assert ask(registry.port, "GET", "/v2/").status == 200
             begun = time.monotonic()
             answers = [conversation.answer() for conversation in slow]
-            assert 25 < time.monotonic() - begun < 120
+            assert 25 < time.monotonic() - begun < 40
         for answer in answers:
             assert answer is not None
             assert answer.status == 408

@@ -29,7 +29,7 @@ from tests.fixtures.facts import NAME, count
 from tests.fixtures.registry import push_blob, push_manifest, registry_on
 
 AT_ONCE = Retention(grace=0, trash=0)
-PUSHERS, SECONDS, PATIENCE = 8, 3.0, 80.0
+PUSHERS, SECONDS, PATIENCE = 20, 3.0, 80.0
 T = TypeVar("T")
 
 

@@ -38,7 +38,7 @@ def asking(estiva: Estiva, server: str) -> str:
 def test_a_server_that_can_not_be_reached(estiva: Estiva) -> None:
     port = free_port()
     assert asking(estiva, f"http://127.0.0.1:{port}").startswith(f"cannot reach http://127.0.0.1:{port}: ")
-    for url in ("http://no.such.host.invalid", "nonsense", "ftp://127.0.0.1", "http://[", "http://a:port"):
+    for url in ("http://no.such.host.invalid", "nonsense", "ftp://127.0.0.1", "http://[", "http://a:port", ""):
         assert asking(estiva, url).startswith("cannot reach")
 
 

@@ -143,17 +143,16 @@ async def test_a_fresh_tag_asks_nobody(cache: PullThroughCache, upstream: FakeUp
 
 
 @pytest.mark.parametrize("trouble", ["429", "500", "503", "hangs", "gone"])
-async def test_what_is_here_is_given_soon_whatever_the_upstream_does(
+async def test_what_is_here_is_given_within_two_seconds_whatever_the_upstream_does(
     cache: PullThroughCache, upstream: FakeUpstream, trouble: str
 ) -> None:
     await pull(cache)
     upstream.hangs = trouble == "hangs"
     upstream.status = int(trouble) if trouble.isdigit() else 404 if trouble == "gone" else None
-    for _ in range(2):
+    for patience in (2.0, 0.5):  # the second time nobody waits for an upstream that has just failed
         began = time.monotonic()
         assert await pull(cache) == IMAGE
-        # 1.5 s at most are spent on asking (BUDGET); the rest is for a machine that is busy. It hangs for an hour.
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < patience
 
 
 @pytest.mark.parametrize(
