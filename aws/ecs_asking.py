@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from aws.call import Call
-from aws.ecs_names import arns, cluster_of, invalid
+from aws.ecs_names import cluster_of, invalid
 from aws.errors import AwsError
 from aws.paging import Asked
 from orchestrator.rules import DefinitionInvalid
@@ -128,8 +128,3 @@ def at_most_named(names: Sequence[str], what: str, most: int = MOST_NAMED) -> Se
 def included(call: Call, name: str) -> bool:
     """Whether `include` names that."""
     return name in call.input.get("include", ())
-
-
-def cluster_arn(call: Call, key: ClusterKey) -> str:
-    """The cluster's ARN."""
-    return arns(call).cluster(key)

@@ -29,14 +29,6 @@ class Images(Protocol):
         ...
 
 
-class NoImages:
-    """Knows no image: all stay by their tags."""
-
-    async def find(self, image: str) -> ImageFound:
-        """Nothing is known of it."""
-        return ImageFound()
-
-
 def nobody_to_wake(key: ClusterKey) -> None:
     """Nothing acts on what is asked, yet."""
 

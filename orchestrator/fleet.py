@@ -40,10 +40,6 @@ class Engine:
             return 0.0
         return now - (self.answered_at or self.since)
 
-    def resync(self) -> None:
-        """Look at everything again, now."""
-        self._again.set()
-
     async def follow(self, on_views: OnViews, on_touch: OnTouch) -> None:
         """Watch it until cancelled."""
         watching = asyncio.create_task(self._watch(on_touch))

@@ -31,7 +31,6 @@ LEASE = 15.0
 RENEW_EVERY = 5.0
 LOOK_EVERY = 0.2
 """Seconds between looks at whether anything was committed anywhere."""
-ROUND_ANYWAY = 10.0
 
 Connect = Callable[[str], Driver]
 """A driver for an engine's endpoint. ValueError where it is none that is known."""

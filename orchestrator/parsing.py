@@ -31,15 +31,6 @@ from orchestrator.rules import DefinitionInvalid
 
 Document = Mapping[str, Any]
 
-KEPT_ONLY = (
-    "enableFaultInjection",
-    "ephemeralStorage",
-    "executionRoleArn",
-    "requiresCompatibilities",
-    "taskRoleArn",
-    "trustedExecutionConfiguration",
-)
-"""Members of a task definition that are kept and given back, and change nothing of what runs."""
 _REFUSED_VOLUMES = (
     "efsVolumeConfiguration",
     "fsxWindowsFileServerVolumeConfiguration",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.engines import HealthStatus
 from orchestrator.placing import AGENT, CPU, MEMORY, NOT_ACTIVE, PORTS, Chooser, Demand, NoRoom, Room
-from orchestrator.rollout import breaker_open, completed
+from orchestrator.rollout import INCONSISTENT, THROTTLED_AFTER, breaker_open, completed
 from orchestrator.state import (
     Deployment,
     DesiredStatus,
@@ -183,7 +183,6 @@ class _Step:
         self.demand = scene.demands.get(primary.deployment_id, Demand())
         self.desired = len(self.eligible()) if self.daemon else self.service.desired
         self.stopped: set[str] = set()
-        self.unplaced: NoRoom | None = None
 
     def eligible(self) -> list[Instance]:
         """The instances that a daemon has a task on."""
@@ -216,7 +215,6 @@ class _Step:
         for done in range(max(0, number)):
             chosen = chooser.next()
             if isinstance(chosen, NoRoom):
-                self.unplaced = chosen
                 self.made.actions.append(Event(unable_to_place(chosen)))
                 return done
             self.made.actions.append(Launch(primary.deployment_id, chosen.instance_id))
@@ -227,6 +225,8 @@ class _Step:
             return False
         if self.now < self.primary.next_launch_at:
             self.made.wake(self.primary.next_launch_at)
+            if self.primary.consecutive_failures >= THROTTLED_AFTER:
+                self.made.actions.append(Event(INCONSISTENT))
             return False
         return True
 

@@ -8,6 +8,7 @@ FIRST_DELAY = 1.0
 LONGEST_DELAY = 300.0
 """Seconds between two launches of what keeps failing (ECS: up to 27 minutes)."""
 THROTTLED_AFTER = 5
+"""Launches that failed in a row, from which on the service's events say so."""
 INCONSISTENT = "is unable to consistently start tasks successfully."
 
 

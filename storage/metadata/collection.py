@@ -34,7 +34,7 @@ UNEVEN = 6 * 3600.0
 """Seconds. Two looks at the clock that are further apart than this are no measure of how long a promise is old."""
 # A clock may jump between a `tick` and the work that follows it: then the time of the tick counts.
 CLOCK = """COALESCE(
-(SELECT CASE WHEN :now - value > 21600 THEN value ELSE :now END FROM collection_state WHERE name = 'tick'), :now)"""
+(SELECT CASE WHEN :now - value > :uneven THEN value ELSE :now END FROM collection_state WHERE name = 'tick'), :now)"""
 DUE = """
 SELECT digest FROM blob_reviews WHERE promised_at <= {clock} - :grace ORDER BY promised_at, digest LIMIT :limit
 """
@@ -118,7 +118,9 @@ def sweep(grace: float, limit: int) -> Work[tuple[int, list[Trashed]]]:
     if (yield from is_held()):
         return 0, []
     # What another sweep judges, or a push is about to promise, is passed over: it is for the one who has it.
-    due = yield Statement(DUE.format(clock=CLOCK), {"grace": grace, "limit": limit}, lock="UPDATE SKIP LOCKED")
+    due = yield Statement(
+        DUE.format(clock=CLOCK), {"grace": grace, "limit": limit, "uneven": UNEVEN}, lock="UPDATE SKIP LOCKED"
+    )
     yield Statement(JUDGED, many=[{"digest": digest} for (digest,) in due])
     trashed: list[Trashed] = []
     for (digest,) in sorted(due):
@@ -156,7 +158,7 @@ def expired_trash(delay: float, limit: int) -> Work[list[Trashed]]:
     """At most `limit` of what has been in the trash for `delay` seconds, the oldest first; nothing during a hold."""
     if (yield from is_held()):
         return []
-    rows = yield Statement(EXPIRED_TRASH.format(clock=CLOCK), {"delay": delay, "limit": limit})
+    rows = yield Statement(EXPIRED_TRASH.format(clock=CLOCK), {"delay": delay, "limit": limit, "uneven": UNEVEN})
     return [Trashed(key, size) for key, size in rows]
 
 

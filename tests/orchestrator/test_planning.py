@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from orchestrator.engines import HealthStatus
 from orchestrator.placing import Demand, Room
 from orchestrator.planning import STEADY, UNHEALTHY, Launch, Scene, Stop, bounds, is_healthy, plan
+from orchestrator.rollout import INCONSISTENT, THROTTLED_AFTER
 from orchestrator.state import (
     DeploymentSettings,
     DesiredStatus,
@@ -164,6 +165,7 @@ def test_without_the_breaker_launches_are_throttled_up_to_five_minutes() -> None
             world.now = made.wake_at
             world.step()
         times.append(world.now)
+        assert (INCONSISTENT in world.events) is (len(times) > THROTTLED_AFTER)
         world.progress(next(iter(world.tasks)))
     gaps = [later - earlier for earlier, later in pairwise(times)]
     assert gaps[:4] == [1, 2, 4, 8]

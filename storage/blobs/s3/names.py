@@ -50,12 +50,6 @@ def large_key(key: str, size: int) -> str:
     return f"{key}.{size}"
 
 
-def generation_of(key: str) -> str:
-    """The generation that a storage key of either kind ends with, or names before its size."""
-    match = _LARGE_KEY.fullmatch(key)
-    return match[2] if match else key.rpartition(".")[2]
-
-
 def is_key(text: str) -> bool:
     """Whether a store on S3 could have given that key."""
     match = _LARGE_KEY.fullmatch(text)

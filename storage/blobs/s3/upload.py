@@ -5,7 +5,6 @@ import logging
 import secrets
 import threading
 from collections.abc import Callable, Iterator
-from time import monotonic
 
 from estiva.digest import Digest
 from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError
@@ -42,7 +41,6 @@ class S3Upload:
         self._busy = threading.RLock()
         self._open = True
         self._ended = False
-        self._written_at = monotonic()
 
     @property
     def offset(self) -> int:
