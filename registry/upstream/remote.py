@@ -112,9 +112,11 @@ class RemoteRegistry:
                 require(answer, 200)
                 found += _digests(await answer.read(LARGEST_MANIFEST), self.base)
                 following = _NEXT.search(answer.headers.get("link", ""))
-            if following is None or not same_origin(urljoin(self.base + path, following[1]), self.base):
+            if following is None:
                 break
-            path = following[1]
+            path = urljoin(urljoin(f"{self.base}/", path), following[1])
+            if not same_origin(path, self.base):
+                break
         return found
 
     async def blob_size(self, name: RepositoryName, digest: Digest) -> int | None:

@@ -18,6 +18,7 @@ from tests.registry.mirroring.pulls import CONFIG, IMAGE, NAME, THEIRS, Anybody,
 SUBJECT = Digest.of(IMAGE)
 SIGNATURE = image(CONFIG, subject=described(IMAGE), artifactType="application/x-signature")
 FALLBACK = f"sha256-{SUBJECT.hex}"
+PAGES = f"/v2/{THEIRS}/referrers/{SUBJECT}?last={{last}}"
 
 
 @pytest.fixture
@@ -49,6 +50,28 @@ async def test_an_upstream_without_the_api_is_asked_for_the_tag_that_lists_them(
 ) -> None:
     upstream.add_manifest(THEIRS, SIGNATURE)
     upstream.add_manifest(THEIRS, index(SIGNATURE), FALLBACK, media_type=OCI_INDEX)
+    await pull(cache)
+    assert await listed(registry, cache) == [str(Digest.of(SIGNATURE))]
+
+
+@pytest.mark.parametrize("following", [PAGES, f"{{url}}{PAGES}", "?last={last}"], ids=["path", "url", "query"])
+async def test_referrers_come_page_after_page_however_the_next_one_is_named(
+    registry: Registry, cache: PullThroughCache, upstream: FakeUpstream, following: str
+) -> None:
+    signatures = [image(CONFIG, subject=described(IMAGE), annotations={"n": str(number)}) for number in range(3)]
+    for signature in signatures:
+        upstream.add_manifest(THEIRS, signature)
+    upstream.referrers, upstream.following = {(THEIRS, str(SUBJECT)): signatures}, following
+    await pull(cache)
+    assert sorted(await listed(registry, cache)) == sorted(str(Digest.of(signature)) for signature in signatures)
+
+
+async def test_pages_elsewhere_are_not_asked_for(
+    registry: Registry, cache: PullThroughCache, signed: FakeUpstream
+) -> None:
+    assert signed.referrers is not None
+    signed.referrers[THEIRS, str(SUBJECT)].append(IMAGE)
+    signed.following = "http://elsewhere.invalid" + PAGES
     await pull(cache)
     assert await listed(registry, cache) == [str(Digest.of(SIGNATURE))]
 
