@@ -1,6 +1,5 @@
 """A deployment of a service comes to be: revision and digests, and the one before steps back."""
 
-import random
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -16,13 +15,12 @@ from orchestrator.definition import TaskDefinition
 from orchestrator.overrides import read
 from orchestrator.placing import demand_of
 from orchestrator.records import as_deployment, deployment_record
+from orchestrator.scheduling import new_deployment_id
 from orchestrator.state import Deployment, RolloutState
 from storage.metadata import deployments
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work
 from storage.metadata.deployments import DeploymentRecord
-
-_random = random.SystemRandom()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +67,7 @@ def begin(
             failed = rollback_of == before.id
             rolled = RolloutState.FAILED.value if failed else before.rollout
             require((yield from deployments.update(replace(before, status=deployments.ACTIVE, rollout=rolled))))
-    identifier = f"ecs-svc/{_number()}"
+    identifier = new_deployment_id()
     deployment = Deployment(
         identifier,
         service,
@@ -91,7 +89,3 @@ def scale(record: DeploymentRecord, desired: int) -> Work[None]:
     """Want so many tasks of a deployment."""
     changed = deployment_record(record.key, replace(as_deployment(record), desired=desired), record.document)
     require((yield from deployments.update(changed)))
-
-
-def _number() -> str:
-    return str(_random.randrange(10**18, 10**19))

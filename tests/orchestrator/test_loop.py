@@ -1,12 +1,15 @@
 """The loop: what is stored becomes what runs, whatever happens to engines and to the process that acts."""
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from orchestrator.engines import Refused
 from orchestrator.engines.fake_container import Behaviour
+from orchestrator.facts import load
 from orchestrator.state import StopCode, TaskStatus
+from orchestrator.targets import caddy, targets, traefik
 from storage.metadata import container_instances
 from storage.metadata.database import Database, Work
 from tests.fixtures.orchestrated import KEY, REGISTRY, Cluster, engine
@@ -92,6 +95,26 @@ async def test_a_service_keeps_its_tasks_spread_and_replaces_one_that_was_killed
 async def _is_steady(cluster: Cluster) -> bool:
     events = await cluster.events()
     return bool(events) and events[0] == "(service web) has reached a steady state."
+
+
+async def test_healthy_tasks_of_a_service_are_targets_where_their_engines_are(cluster: Cluster) -> None:
+    revision = await cluster.register(portMappings=[{"containerPort": 80}])
+    await cluster.create_service(revision)
+    async with cluster.acting():
+        await cluster.until(lambda: _is_steady(cluster))
+        facts = await cluster.database.read(load(KEY))
+        assert facts is not None
+        ports = {task.instance_id: task.containers[0].bindings[0].host_port for task in await cluster.running()}
+        where = {f"10.0.0.1:{ports['e1']}", f"127.0.0.1:{ports['e2']}"}
+        found = targets(facts, Cluster.read, {"e1": "10.0.0.1"}, time.time())
+        assert found.keys() == {("web", "web", 80)}
+        assert set(found["web", "web", 80]) == where
+        assert {one["dial"] for one in caddy(found, "web")} == where
+        assert caddy(found, "other") == []
+        servers = traefik(found)["http"]["services"]["web-web-80"]["loadBalancer"]["servers"]
+        assert {one["url"] for one in servers} == {f"http://{one}" for one in where}
+        assert targets(facts, Cluster.read, {}, 0.0) == {}  # nobody has run for long enough yet
+    assert traefik({}) == {}
 
 
 async def test_a_rolling_update_ends_with_the_new_revision_alone(cluster: Cluster) -> None:
