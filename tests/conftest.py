@@ -7,6 +7,7 @@ import pytest
 from tests.tools import find_tool
 
 pytest_plugins = [
+    "tests.fixtures.blob_stores",
     "tests.fixtures.database",
     "tests.fixtures.docker",
     "tests.fixtures.image",

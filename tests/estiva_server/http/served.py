@@ -262,3 +262,8 @@ async def reply(send: Any, status: int, body: bytes = b"", headers: tuple[tuple[
 def chunked(*chunks: bytes) -> bytes:
     """A body in chunked transfer coding."""
     return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in (*chunks, b""))
+
+
+def start_upload(client: Client, length: int) -> None:
+    """The head of a PUT with a body of this length."""
+    client.send(b"PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % length)

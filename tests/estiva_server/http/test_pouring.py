@@ -1,4 +1,4 @@
-"""Large request bodies: poured in a worker thread, read by receive(), or not read at all."""
+"""Large request bodies: poured in a worker thread, or read by receive()."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from registry.api.body import (
 )
 
 from .conftest import Serve
-from .served import Certificate, Client, Served, chunked, no_descriptor_left_over, reply, until
+from .served import Certificate, Client, Served, chunked, no_descriptor_left_over, reply, start_upload, until
 
 BODY = os.urandom(3_000_001)
 STATUS: dict[type[Exception], int] = {BodyTimedOut: 408, BodyTooLarge: 413, MalformedBody: 400}
@@ -95,10 +95,6 @@ def served(serve: Serve, sink: Sink) -> Served:
 
 def digest(body: bytes) -> bytes:
     return hashlib.sha256(body).hexdigest().encode()
-
-
-def start_upload(client: Client, length: int) -> None:
-    client.send(b"PUT / HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n\r\n" % length)
 
 
 def start_chunked(client: Client) -> None:
@@ -328,45 +324,6 @@ def test_receive_reads_a_large_body_too(serve: Serve) -> None:
             start_chunked(client)
             client.send(chunked(BODY[:1000], BODY[1000:]))
             assert client.response().body == digest(BODY)
-
-
-def test_an_unread_small_body_keeps_the_connection(serve: Serve) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await reply(send, 404, b"no")
-
-    with serve(app).client() as client:
-        for _ in range(2):
-            start_upload(client, 20_000)
-            response = client.response()
-            assert (response.status, response.headers.get("connection")) == (404, None)
-            client.send(bytes(20_000))
-        assert client.get("/").status == 404
-
-
-def test_an_unread_large_body_closes_after_the_answer_was_read(serve: Serve) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await reply(send, 404, b"no")
-
-    served = serve(app)
-    with served.client() as client:
-        start_upload(client, 10_000_000)
-        client.send(bytes(10_000_000))
-        response = client.response()
-        assert (response.status, response.headers["connection"]) == (404, "close")
-        assert client.at_end()
-
-
-@pytest.mark.parametrize("limits", [{"linger_timeout": 0.2}, {"linger_bytes": 1 << 20}])
-def test_an_unwanted_body_is_not_discarded_without_bounds(serve: Serve, limits: dict[str, Any]) -> None:
-    async def app(scope: Any, receive: Any, send: Any) -> None:
-        await reply(send, 404, b"no")
-
-    served = serve(app, **limits)
-    with served.client() as client:
-        start_upload(client, 1 << 40)
-        assert client.response().status == 404
-        with pytest.raises(ConnectionError):
-            client.send_slowly(bytes(1 << 26), 1 << 16, 0.01)
 
 
 def test_a_pour_ends_with_the_server(serve: Serve, sink: Sink) -> None:
