@@ -7,12 +7,12 @@ import pytest
 from tests.tools import find_tool
 
 pytest_plugins = [
-    "tests.fixtures.blob_stores",
     "tests.fixtures.database",
     "tests.fixtures.docker",
     "tests.fixtures.image",
     "tests.fixtures.registry",
     "tests.fixtures.s3",
+    "tests.fixtures.blob_stores",  # after what it imports, whose asserts would not be rewritten otherwise
     "tests.fixtures.serving_tasks",
 ]
 
