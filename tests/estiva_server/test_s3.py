@@ -3,7 +3,6 @@
 import os
 import signal
 import socket
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -13,7 +12,8 @@ import httpx
 import pytest
 
 from estiva.mediatypes import OCI_MANIFEST
-from storage.blobs.s3.state import LEASE
+from storage.blobs.s3.state import FREE_AFTER
+from tests.estiva_server.process import eventually
 from tests.fixtures.s3 import BUCKET, CREDENTIALS, S3Server, s3_server_running
 from tests.fixtures.wire import REPOSITORY, begin, digest_of, pull, push
 from tests.serving import OPEN, Registry, registry_running
@@ -119,23 +119,18 @@ def test_manifests_and_heads_ask_nothing_of_s3(start: Start, tmp_path: Path, bot
         assert client.get("/readyz").status_code == 503
 
 
+@pytest.mark.timeout(300)
 def test_an_upload_whose_server_was_killed_goes_on_on_another(start: Start, s3_server: S3Server, prefix: str) -> None:
     content = os.urandom(30 * MIB)
     first, second = start("one"), start("two")
     with client_of(first) as client:
         location = begin(client)
     with _sending_some_of_a_body(first, location, content[: 20 * MIB]):
-        _await(lambda: _parts(s3_server, prefix) > 0)
+        eventually(lambda: _parts(s3_server, prefix) > 0)
         os.kill(first.process.pid, signal.SIGKILL)
-    time.sleep(LEASE + 2)
     with client_of(second) as client:
-        told = client.get(location)
-        assert told.status_code == 204
-        offset = int(told.headers["range"].partition("-")[2]) + 1
-        assert 8 * MIB <= offset <= 20 * MIB
-        answer = client.patch(
-            location, content=content[offset:], headers={"Content-Range": f"{offset}-{len(content) - 1}"}
-        )
+        eventually(lambda: _take_over(client, location, content), FREE_AFTER + 90)
+        answer = _go_on(client, location, content, len(content))
         assert answer.status_code == 202, answer.text
         answer = client.put(location, params={"digest": digest_of(content)})
         assert answer.status_code == 201, answer.text
@@ -164,6 +159,29 @@ def test_a_wrong_digest_is_refused_on_another_replica_too(start: Start, s3_serve
     assert s3_server.multiparts(prefix) == []
 
 
+def _take_over(client: httpx.Client, location: str, content: bytes) -> bool:
+    """Whether one more byte was taken. None is as long as the upload may still be held by another."""
+    answer = _go_on(client, location, content, 1)
+    if answer.status_code == 202:
+        return True
+    assert answer.status_code == 400, answer.text
+    error = answer.json()["errors"][0]
+    assert error["code"] == "BLOB_UPLOAD_INVALID"
+    assert "another request is writing" in error["message"]
+    return False
+
+
+def _go_on(client: httpx.Client, location: str, content: bytes, most: int) -> httpx.Response:
+    """Send what comes behind the bytes that are there, or that much of it."""
+    told = client.get(location)
+    assert told.status_code == 204, told.text
+    offset = int(told.headers["range"].partition("-")[2]) + 1
+    assert 8 * MIB <= offset <= 20 * MIB + 1
+    piece = content[offset : offset + most]
+    span = f"{offset}-{offset + len(piece) - 1}"
+    return client.patch(location, content=piece, headers={"Content-Range": span})
+
+
 @contextmanager
 def _sending_some_of_a_body(registry: Registry, location: str, content: bytes) -> Iterator[None]:
     """A PATCH that has sent this and does not end."""
@@ -181,10 +199,3 @@ def _parts(s3_server: S3Server, prefix: str) -> int:
         return 0
     answer = client.list_parts(Bucket=BUCKET, Key=unfinished[0]["Key"], UploadId=unfinished[0]["UploadId"])
     return len(answer.get("Parts", ()))
-
-
-def _await(condition: Callable[[], bool], patience: float = 60) -> None:
-    end = time.monotonic() + patience
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)

@@ -13,6 +13,18 @@ from storage.blobs.s3.bucket import Bucket, ConditionFailedError, ObjectMissingE
 LEASE = 15.0
 """Seconds after which an upload whose holder said nothing is anybody's: its process has died."""
 
+FREE_AFTER = LEASE + 3
+"""Seconds after its holder's last word by which an upload is anybody's, if the server's Date is at most a second late.
+
+An age is the difference of two times of the server in whole seconds. It may be one too high, so `lease_is_over` waits
+for one more than LEASE; it is one too low where the server writes its Date header only once a second.
+"""
+
+
+def lease_is_over(age: float) -> bool:
+    """Whether LEASE has passed for certain since a state was written, going by the age that `StateObject.load` gave."""
+    return age > LEASE + 1
+
 
 @dataclass(frozen=True, slots=True)
 class Tail:

@@ -22,7 +22,7 @@ from storage.blobs.s3.location import S3Location
 from storage.blobs.s3.memory import UploadMemory
 from storage.blobs.s3.names import Names, is_key, size_in
 from storage.blobs.s3.reader import ObjectReader
-from storage.blobs.s3.state import LEASE, StateObject, UploadState
+from storage.blobs.s3.state import StateObject, UploadState, lease_is_over
 from storage.blobs.s3.upload import S3Upload
 
 KEPT = 1024
@@ -131,7 +131,7 @@ class S3BlobStore:
         state = record.state
         if state.ending:
             raise UploadUnknownError(upload_id)
-        if state.holder not in ("", self._holder) and age <= LEASE + 1:
+        if state.holder not in ("", self._holder) and not lease_is_over(age):
             raise UploadBusyError(upload_id)
         record.save(holder=self._holder)
         return _Kept(record, self._parts(upload_id, state), None)

@@ -8,7 +8,7 @@ from storage.blobs import UploadUnknownError
 from storage.blobs.names import is_upload_id
 from storage.blobs.s3.bucket import Bucket
 from storage.blobs.s3.names import Names
-from storage.blobs.s3.state import LEASE, StateObject, UploadState
+from storage.blobs.s3.state import StateObject, UploadState, lease_is_over
 
 GENERATION = 32
 """The length of a generation, which stands for an upload where the upload's own id is lost."""
@@ -38,7 +38,7 @@ def _is_held(bucket: Bucket, names: Names, upload_id: str) -> bool:
         age = record.load()
     except UploadUnknownError:
         return False  # only a tail is left
-    return record.state.holder != "" and age <= LEASE + 1
+    return record.state.holder != "" and not lease_is_over(age)
 
 
 def _orphans(bucket: Bucket, names: Names, latest: float, upload_ids: Collection[str]) -> Iterator[str]:
