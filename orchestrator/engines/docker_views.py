@@ -37,7 +37,7 @@ def container_view(inspected: JSON, pause: JSON | None, restarts: int, seen_well
         health=HealthStatus.HEALTHY if _is_seen_well(inspected, seen_well) else _health(inspected),
         created_at=seconds(inspected.get("Created")),
         started_at=started,
-        finished_at=seconds(state.get("FinishedAt")) if status is ContainerStatus.STOPPED and started else None,
+        finished_at=_finished(state, started) if status is ContainerStatus.STOPPED and started else None,
         restarts=restarts,
         bindings=tuple(_bindings(inspected, holder, labels)) if status is ContainerStatus.RUNNING else (),
         address=_address(holder) if status is ContainerStatus.RUNNING else None,
@@ -69,6 +69,12 @@ def _status(inspected: JSON, name: str) -> ContainerStatus:
             return ContainerStatus.STOPPED if lasting else ContainerStatus.CREATED
         case _:
             return ContainerStatus.STOPPED
+
+
+def _finished(state: JSON, started: float) -> float | None:
+    """When it ended, never before it began: engines note a start when it is over, and hear of ends from below."""
+    finished = seconds(state.get("FinishedAt"))
+    return None if finished is None else max(finished, started)
 
 
 def _reason(state: JSON, name: str, status: ContainerStatus, exit_code: int | None) -> str | None:

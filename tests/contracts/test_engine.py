@@ -7,7 +7,19 @@ import pytest
 
 from orchestrator.definition import Condition, Dependency, PortMapping, RestartPolicy
 from orchestrator.engines import ContainerStatus, HealthStatus, Refused, TaskView
-from tests.fixtures.engines import FakeWorld, World, container, names, pulled, ready, running, task, until, view_of
+from tests.fixtures.engines import (
+    FakeWorld,
+    World,
+    container,
+    go_on,
+    names,
+    pulled,
+    ready,
+    running,
+    task,
+    until,
+    view_of,
+)
 
 
 @pytest.fixture
@@ -86,7 +98,10 @@ async def test_tells_that_a_container_was_killed_for_its_memory(world: World) ->
     spec = task(container(world, "needs too much memory", "app"))
     await running(world, spec)
 
-    view = await until(world, lambda: world.driver.task(spec.task_id), stopped)
+    # The engine hears of the kill on another way than of the end, which may be later.
+    view = await until(
+        world, lambda: world.driver.task(spec.task_id), lambda view: stopped(view) and bool(view_of(view, "app").reason)
+    )
 
     assert view_of(view, "app").exit_code == 137
     assert view_of(view, "app").reason == "OutOfMemoryError: Container killed due to memory usage"
@@ -126,7 +141,7 @@ async def test_creates_nothing_from_an_image_that_was_not_pulled(world: World) -
 
 
 async def test_stops_with_the_exit_code_that_the_container_chose(world: World) -> None:
-    spec = task(container(world, "stays", "app"))
+    spec = task(container(world, "stays", "app", stop_timeout=60))
     await running(world, spec)
     await ready(world, spec, "app")
 
@@ -231,9 +246,12 @@ async def test_starts_again_what_its_policy_says(world: World) -> None:
     spec = task(container(world, "lasts a while", "app", restart_policy=RestartPolicy(attempt_period=1)))
     first = await running(world, spec)
 
-    view = await until(world, lambda: world.driver.advance(spec), lambda view: view_of(view, "app").restarts == 1)
+    def restarted(view: TaskView) -> bool:
+        app = view_of(view, "app")
+        return app.restarts >= 1 and app.status is ContainerStatus.RUNNING
 
-    assert view_of(view, "app").status is ContainerStatus.RUNNING
+    view = await until(world, lambda: world.driver.advance(spec), restarted)
+
     assert view_of(view, "app").runtime_id == view_of(first, "app").runtime_id
 
 
@@ -301,6 +319,7 @@ async def test_gives_logs_with_their_streams(world: World) -> None:
         read = world.driver.logs(spec.task_id, "app", **members)  # type: ignore[arg-type]
         return sorted([(line.stream, line.text) async for line in read])
 
+    await go_on(world, spec, "app")
     await until(world, lines, lambda seen: len(seen) == 3)
 
     assert await lines() == [("stderr", "two"), ("stdout", "one"), ("stdout", "three")]
@@ -325,6 +344,7 @@ async def test_follows_a_log_to_its_end(world: World) -> None:
         return lines
 
     following = asyncio.ensure_future(follow())
+    await go_on(world, spec, "app")
     await until(world, seen, lambda seen: len(seen) == 3)
     assert not following.done()
     await world.driver.stop(spec.task_id)
@@ -367,10 +387,9 @@ async def test_tells_what_is_used(world: World) -> None:
     spec = task(container(world, "stays", "app"))
     await running(world, spec)
 
-    used = await world.driver.usage(spec.task_id)
+    used = await until(world, lambda: world.driver.usage(spec.task_id), lambda used: bool(used) and used[0].memory > 0)
 
     assert [one.container for one in used] == ["app"]
-    assert used[0].memory > 0
     assert used[0].cpu_seconds >= 0
     await world.driver.stop(spec.task_id)
     assert await world.driver.usage(spec.task_id) == []

@@ -147,6 +147,7 @@ class TestEnds:
                     ),
                     mount_points=(MountPoint("seen", "/seen"),),
                     depends_on=(Dependency(needed, Condition.START),) if needed else (),
+                    stop_timeout=60,
                 )
                 for name, needed in chain.items()
             ),
@@ -229,7 +230,7 @@ class TestEnds:
         assert view_of(await docker.driver.advance(spec), "app").status is ContainerStatus.RUNNING
 
     async def test_another_driver_finds_what_runs(self, docker: DockerWorld) -> None:
-        spec = await started(docker)
+        spec = await started(docker, stop_timeout=60)
         await ready(docker, spec, "app")
         another = DockerEngine(docker.host.endpoint)
 
@@ -368,7 +369,11 @@ class TestNetworks:
         assert (binding.container_port, binding.host_port != 80) == (80, True)
         assert await until(docker, lambda: answer(binding.host_port), lambda said: said == b"ahoy\n")
         await docker.driver.stop(spec.task_id)
-        assert docker.host.docker("ps", "--quiet") == ""
+
+        async def listed() -> str:  # lists tell for a moment that it runs
+            return docker.host.docker("ps", "--quiet")
+
+        await until(docker, listed, lambda said: said == "")
 
     async def test_two_awsvpc_tasks_with_the_same_port_run_side_by_side(self, docker: DockerWorld) -> None:
         for _ in range(2):
