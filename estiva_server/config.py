@@ -15,7 +15,7 @@ from storage.metadata.opening import sqlite_file
 
 PREFIX = "ESTIVA_"
 DATABASE_FILE = "estiva.db"
-COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD"})
+COMMANDS = frozenset({"ESTIVA_SERVER", "ESTIVA_USERNAME", "ESTIVA_PASSWORD", "ESTIVA_CA_FILE"})
 """Variables of the commands that speak to a server; the server itself has nothing to do with them."""
 FROM_FILE = "_FILE"
 """Behind the name of a secret's variable: that of a file which holds the secret."""

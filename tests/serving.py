@@ -4,6 +4,7 @@ import contextlib
 import os
 import shlex
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -49,18 +50,25 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def registry_running(
-    folder: Path, program: Sequence[str | Path] = (ESTIVA,), *, settings: Mapping[str, str] = OPEN
+    folder: Path,
+    program: Sequence[str | Path] = (ESTIVA,),
+    *,
+    settings: Mapping[str, str] = OPEN,
+    certificate: tuple[Path, Path] | None = None,
 ) -> Iterator[Registry]:
     """`estiva serve` on a free loopback port with its data under `folder`, until the block ends.
 
     `program` is run in place of `estiva`; `settings` are environment variables, and no others of ours are set.
+    With a certificate and its key, it speaks TLS.
     """
     port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
     environment |= NO_ENGINE | dict(settings)
+    if certificate:
+        environment |= dict(zip(("ESTIVA_TLS_CERTIFICATE", "ESTIVA_TLS_KEY"), map(str, certificate), strict=True))
     with running(_command(program, port, data), log, environment=environment) as process:
         registry = Registry(port, data, log, process)
-        _await_answer(registry, process)
+        _await_answer(registry, process, trusted=certificate[0] if certificate else None)
         yield registry
 
 
@@ -70,13 +78,17 @@ def _command(program: Sequence[str | Path], port: int, data: Path) -> Sequence[s
     return [*program, "serve", "--data", data, "--listen", f"127.0.0.1:{port}"]
 
 
-def _await_answer(registry: Registry, process: subprocess.Popen[bytes], patience: float = 120) -> None:
+def _await_answer(
+    registry: Registry, process: subprocess.Popen[bytes], patience: float = 120, *, trusted: Path | None = None
+) -> None:
+    context = ssl.create_default_context(cafile=str(trusted)) if trusted else None
+    url = f"{'https' if trusted else 'http'}://{registry.host}/v2/"
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             break
         try:
-            with urllib.request.urlopen(f"http://{registry.host}/v2/", timeout=2):
+            with urllib.request.urlopen(url, timeout=2, context=context):
                 return
         except urllib.error.HTTPError as answer:
             with answer:

@@ -19,6 +19,9 @@ from estiva.failures import ConnectionFailed
 from estiva.protocol.steps import Request, Response
 
 _FAILURES = (OSError, http.client.HTTPException)
+_NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
+_NOBODY_TRUSTED = frozenset({18, 19, 20, 21})
+"""OpenSSL's X509_V_ERR of certificates whose issuer is not known or not trusted."""
 
 
 class Connections:
@@ -41,7 +44,7 @@ class Connections:
             response = self._exchange_on_idle(idle, request, place, stop)
             if response is not None:
                 return response
-        return self._exchange(self._connect(*place), request, place, stop)
+        return self._exchange(self.connect(*place), request, place, stop)
 
     def close(self) -> None:
         """Close what is not in use."""
@@ -89,13 +92,14 @@ class Connections:
             else:
                 connection.close()
 
-    def _connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
-        proxy = _proxy(scheme, netloc)
+    def connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
+        """A new connection, through the proxy where there is one; ConnectionFailed. Whoever asked for it closes it."""
+        proxy = proxy_of(scheme, netloc)
         try:
             connection = self._connection(scheme, netloc, proxy)
             connection.connect()
         except (*_FAILURES, ValueError) as error:
-            raise ConnectionFailed(f"cannot reach {proxy or netloc}: {reason(error)}") from error
+            raise ConnectionFailed(f"cannot reach {_shown(proxy) or netloc}: {reason(error)}") from error
         assert connection.sock is not None
         connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return connection
@@ -119,7 +123,7 @@ class Connections:
         """What the request line names, and what a proxy wants besides."""
         parts = urlsplit(url)
         path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-        proxy = _proxy(*place) if place[0] == "http" else ""
+        proxy = proxy_of(*place) if place[0] == "http" else ""
         return (f"http://{place[1]}{path}", _proxy_authorization(proxy)) if proxy else (path, {})
 
     def _tls(self) -> ssl.SSLContext:
@@ -128,12 +132,20 @@ class Connections:
         return self._context
 
 
+def _distrust(error: ssl.SSLCertVerificationError) -> str:
+    """What is wrong with a certificate, and where it is nobody's that is trusted, what to do."""
+    said = error.verify_message.rstrip(".")
+    if error.verify_code in _NOBODY_TRUSTED:
+        return f"{said}; if that is as it should be, name its authority's file in --ca-file or SSL_CERT_FILE"
+    return said
+
+
 def _address(scheme: str, netloc: str) -> tuple[str, int]:
     parts = urlsplit(f"//{netloc}")
     return parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
 
 
-def _proxy(scheme: str, netloc: str) -> str:
+def proxy_of(scheme: str, netloc: str) -> str:
     """The proxy that the environment names for this, empty where there is none."""
     if not any(name.lower() in ("http_proxy", "https_proxy", "all_proxy") for name in os.environ):
         return ""
@@ -146,6 +158,11 @@ def _proxy(scheme: str, netloc: str) -> str:
     return proxy if "://" in proxy or not proxy else f"http://{proxy}"
 
 
+def _shown(proxy: str) -> str:
+    """What to call a proxy where others read it: without a password."""
+    return f"the proxy {urlsplit(proxy).netloc.rpartition('@')[2]}" if proxy else ""
+
+
 def _proxy_authorization(proxy: str) -> dict[str, str]:
     parts = urlsplit(proxy)
     if not parts.username:
@@ -154,10 +171,15 @@ def _proxy_authorization(proxy: str) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {b64encode(text.encode()).decode()}"}
 
 
-def reason(error: Exception) -> str:
-    """Why a connection failed, in a few words."""
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in a few words; of errors that wrap others, the first one's."""
+    cause = error.__cause__ or error.__context__
+    if cause is not None and not isinstance(error, _FAILURES):
+        return reason(cause)
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate does not hold: {error.verify_message}"
+        return f"its certificate does not hold: {_distrust(error)}"
     if isinstance(error, ssl.SSLError):
+        if error.reason in _NOT_TLS:
+            return "it speaks HTTP without TLS there; --plain-http (plain_http=True) does, too"
         return f"no TLS connection ({error.reason or 'unknown error'})"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

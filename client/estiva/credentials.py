@@ -56,6 +56,11 @@ class DockerConfig:
                 return _entered(entry, str(self.path))
         return None
 
+    def where(self, host: str) -> str:
+        """Where the credential of a registry is, or would be: the file, or the helper's program. CredentialsFailed."""
+        helper = _helper(self._read(), host)
+        return f"docker-credential-{helper}" if helper else str(self.path)
+
     def store(self, host: str, credential: Credential) -> str:
         """Keep a credential, in the helper where one is configured; the return value says where."""
         document = self._read()
@@ -63,7 +68,7 @@ class DockerConfig:
             secret = credential.identity_token or credential.password
             user = _TOKEN_USER if credential.identity_token else credential.username
             _run_helper(helper, "store", json.dumps({"ServerURL": _key(host), "Username": user, "Secret": secret}))
-            return f"docker-credential-{helper}"
+            return self.where(host)
         text = base64.b64encode(f"{credential.username}:{credential.password}".encode()).decode()
         entry = {"auth": text} | ({"identitytoken": credential.identity_token} if credential.identity_token else {})
         document.setdefault("auths", {})[_key(host)] = entry

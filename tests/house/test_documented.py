@@ -118,7 +118,7 @@ VERBS = [f"{noun} {verb}" for noun, command in COMMANDS.items() for verb in geta
 def test_every_noun_of_the_command_line_is_documented_with_its_flags(noun: str) -> None:
     assert f"`estiva {noun}`" in page("cli")
     flags = [option for parameter in COMMANDS[noun].params for option in parameter.opts if option.startswith("-")]
-    assert ("--data" in flags) == (noun in ("serve", "backup", "restore"))
+    assert ("--data" in flags) == (noun in ("serve", "backup", "restore", "doctor"))
     for flag in flags:
         assert f"`{flag}" in page("cli")
 

@@ -11,6 +11,7 @@ from estiva.cli import (
     access,
     artifacts,
     collection,
+    doctor,
     groups,
     lifecycle,
     looking,
@@ -30,6 +31,14 @@ from estiva.errors import RegistryError, Unauthorized
 from estiva.failures import ClientError
 
 GROUP = "estiva.commands"
+CAFile = Annotated[
+    str,
+    typer.Option(
+        envvar="ESTIVA_CA_FILE",
+        show_default=False,
+        help="PEM file of certificate authorities to trust besides this machine's.",
+    ),
+]
 NOUNS = {
     "users": principals.users,
     "robots": principals.robots,
@@ -61,6 +70,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "diff": looking.diff,
     "attach": artifacts.attach,
     "discover": artifacts.discover,
+    "doctor": doctor.doctor,
     "scrub": soundness.scrub,
     "fsck": soundness.fsck,
     "audit": access.audit,
@@ -91,6 +101,7 @@ def build(*, others: bool = True) -> typer.Typer:
         password: Annotated[
             str, typer.Option(envvar="ESTIVA_PASSWORD", show_default=False, help="Your password.")
         ] = "",
+        ca_file: CAFile = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
         version: Annotated[
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
@@ -98,6 +109,7 @@ def build(*, others: bool = True) -> typer.Typer:
     ) -> None:
         """A container registry that is one command."""
         context.obj = {"server": server, "username": username, "password": password, "json": as_json}
+        context.obj["ca_file"] = ca_file
 
     for name, noun in NOUNS.items():
         app.add_typer(noun(), name=name)
@@ -123,7 +135,7 @@ def _verb(arguments: Sequence[str]) -> str:
     """The verb or noun in these arguments, empty where there is none."""
     words = iter(arguments)
     for word in words:
-        if word in ("--server", "--username", "--password"):
+        if word in ("--server", "--username", "--password", "--ca-file"):
             next(words, None)
         elif not word.startswith("-"):
             return word

@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from estiva.cli.server import CommandError
+from estiva.cli.server import CommandError, trust_of
 from estiva.cli.server import show as show_result
 
 if TYPE_CHECKING:
@@ -34,20 +34,31 @@ def client_of(context: typer.Context, *, plain_http: bool = False, parallel: int
 
     Uploads are remembered, so that a push that was ended goes on when it is repeated.
     """
-    from estiva import Client, DockerConfig
+    from estiva import Client
+
+    with Client(
+        credentials=credentials_of(context),
+        plain_http=plain_http or None,
+        parallel=parallel,
+        context=trust_of(context),
+        uploads=_state(),
+    ) as client:
+        yield client
+
+
+def credentials_of(context: typer.Context) -> "Callable[[str], Credential | None]":
+    """What finds the credential of a host: before the verb for `--server`, else where docker keeps it."""
+    from estiva import Credential, DockerConfig
 
     options = context.find_root().obj
     own = urlsplit(options["server"]).netloc
 
     def find(host: str) -> "Credential | None":
-        from estiva import Credential
-
         if options["password"] and host == own:
             return Credential(options["username"], options["password"])
         return DockerConfig().find(host)
 
-    with Client(credentials=find, plain_http=plain_http or None, parallel=parallel, uploads=_state()) as client:
-        yield client
+    return find
 
 
 @contextmanager

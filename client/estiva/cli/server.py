@@ -11,6 +11,8 @@ from urllib.parse import quote
 import typer
 
 if TYPE_CHECKING:
+    import ssl
+
     import httpx2
 
 DEFAULT_SERVER = "http://127.0.0.1:5000"
@@ -33,11 +35,11 @@ class ServerRefused(CommandError):
 class Server:
     """Sends one request after the other; a refusal becomes a ServerRefused with the server's own words."""
 
-    def __init__(self, url: str, username: str, password: str) -> None:
+    def __init__(self, url: str, username: str, password: str, trust: "ssl.SSLContext | None" = None) -> None:
         import httpx2  # here, as `estiva serve` and `estiva --help` have no use for it
 
         self._url = url.rstrip("/")
-        self._client = httpx2.Client(auth=(username, password), timeout=TIMEOUT)
+        self._client = httpx2.Client(auth=(username, password), timeout=TIMEOUT, verify=trust or True)
         self._failures = (httpx2.HTTPError, httpx2.InvalidURL)
 
     def call(self, method: str, *path: str, body: Any = None, query: dict[str, str] | None = None) -> dict[str, Any]:
@@ -50,7 +52,7 @@ class Server:
         try:
             response = self._client.request(method, url, content=content, params=query or {})
         except self._failures as error:
-            raise CommandError(f"cannot reach {self._url}: {line(str(error)) or type(error).__name__}") from None
+            raise CommandError(f"cannot reach {self._url}: {_reason(error)}") from None
         if response.is_success:
             return _object(response)
         raise ServerRefused(_refusal(response), response.status_code)
@@ -68,7 +70,7 @@ class Server:
                 for text in response.iter_lines():
                     yield json.loads(text)
         except self._failures as error:
-            raise CommandError(f"cannot reach {self._url}: {line(str(error)) or type(error).__name__}") from None
+            raise CommandError(f"cannot reach {self._url}: {_reason(error)}") from None
         except ValueError:
             raise CommandError("that is no estiva server: it answers with something else") from None
 
@@ -104,9 +106,25 @@ def server_of(context: typer.Context) -> Server:
         password = typer.prompt(f"Password of {options['username']}", hide_input=True, err=True)
     if not password:
         raise CommandError("no password: set ESTIVA_PASSWORD (and ESTIVA_USERNAME, ESTIVA_SERVER where they differ)")
-    server = Server(options["server"], options["username"], password)
+    server = Server(options["server"], options["username"], password, trust_of(context))
     root.call_on_close(server.close)
     return server
+
+
+def trust_of(context: typer.Context) -> "ssl.SSLContext | None":
+    """What verifies certificates, as `--ca-file` says; None where the machine's own settings do."""
+    ca_file = context.find_root().obj["ca_file"]
+    if not ca_file:
+        return None
+    from estiva.cli.tls import context_of
+
+    return context_of(ca_file)
+
+
+def _reason(error: Exception) -> str:
+    from estiva.connections import reason  # with all of http.client and ssl: only where something went wrong
+
+    return line(reason(error))
 
 
 def read_document(document: str) -> str:

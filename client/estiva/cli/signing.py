@@ -7,12 +7,13 @@ from urllib.parse import urlsplit
 import typer
 
 from estiva.cli.registries import PlainHTTP
-from estiva.cli.server import CommandError
+from estiva.cli.server import CommandError, trust_of
 
 Host = Annotated[str, typer.Argument(help="The registry, such as registry.example.com or 127.0.0.1:5000.")]
 
 
 def login(
+    context: typer.Context,
     host: Host,
     username: Annotated[
         str, typer.Option("--username", "-u", help="Who you are; asked for where it is not given.")
@@ -33,7 +34,7 @@ def login(
     secret = (
         sys.stdin.readline().rstrip("\r\n") if password_stdin else typer.prompt("Password", hide_input=True, err=True)
     )
-    with Client(plain_http=plain_http or None) as client:
+    with Client(plain_http=plain_http or None, context=trust_of(context)) as client:
         where = client.login(_host(host), name, secret)
     typer.echo(f"signed in to {_host(host)}; the credential is kept in {where}")
 

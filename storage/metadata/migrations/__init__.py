@@ -1,6 +1,8 @@
 """Brings a database to the schema that this version of the code expects (Alembic)."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 from alembic import command
@@ -17,6 +19,7 @@ HEAD = "0008"
 LOCK = 0x657374697661
 """The advisory lock of whoever migrates: replicas that start together take turns, and the first does the work."""
 LOCK_TIMEOUT = "120s"
+_REVISION = "SELECT version_num FROM alembic_version"
 
 
 class MigrationError(Exception):
@@ -43,6 +46,45 @@ def migrate(url: str) -> None:
         raise (DatabaseAwayError if error.connection_invalidated else MigrationError)(str(error.orig)) from error
     except CommandError as error:  # a revision that this version has never heard of
         raise MigrationError(f"its schema is of another version: {error}") from error
+
+
+def revision(url: str) -> str:
+    """The migration that the database at `url` is at, empty before the first; nothing is changed.
+
+    MigrationError, DatabaseAwayError where it can't be read.
+    """
+    file = sqlite_file(url)
+    if file is not None:
+        return _revision_of_file(file)
+    return asyncio.run(_revision_of_server(url))
+
+
+def _revision_of_file(file: Path) -> str:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall():
+                return ""
+            rows = connection.execute(_REVISION).fetchall()
+    except sqlite3.Error as error:
+        raise MigrationError(str(error)) from error
+    return str(rows[0][0]) if rows else ""
+
+
+async def _revision_of_server(url: str) -> str:
+    import asyncpg
+
+    try:
+        connection = await asyncpg.connect(url, timeout=10, server_settings={"application_name": "estiva-doctor"})
+        try:
+            return str(await connection.fetchval(_REVISION) or "")
+        finally:
+            await connection.close()
+    except asyncpg.UndefinedTableError:
+        return ""
+    except OSError as error:
+        raise DatabaseAwayError(str(error) or "the server does not answer") from error
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise MigrationError(str(error)) from error
 
 
 def upgrade(connection: Connection) -> None:
