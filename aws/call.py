@@ -26,8 +26,11 @@ class Call:
     service: str
     operation: str
     input: Mapping[str, Any]
-    signature: Signature
-    """Its region is the one that the client signed for; names of resources have the server's own."""
+    signature: Signature | None
+    """Its region is the one that the client signed for; names of resources have the server's own.
+
+    None where the caller signed in with a password.
+    """
     registry_url: Callable[[str], str]
     """Where the registry of an account is for this client, such as `http://127.0.0.1:5000`."""
     account: str
@@ -41,6 +44,7 @@ class Call:
     @property
     def key_id(self) -> str:
         """The access key that signed."""
+        assert self.signature is not None, "only what is signed has a key"
         return self.signature.key_id
 
     @property

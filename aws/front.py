@@ -100,6 +100,22 @@ class Front:
     async def _json(self, request: _Request, receive: Receive, place: Place) -> _Response:
         service, table, operation = self._target(request.value("x-amz-target"))
         body, caller, signature = await self._authenticated(request, receive, place, service.name, operation)
+        return _Response(await self._answer((service, table), operation, body, caller, signature, request.scope))
+
+    async def ask(self, prefix: str, operation: str, body: bytes, caller: Caller, scope: Scope) -> bytes:
+        """What an operation answers a caller who signed in otherwise, in JSON. AwsError, and what storage raises."""
+        return await self._answer(self._services[prefix], operation, body, caller, None, scope)
+
+    async def _answer(
+        self,
+        asked: tuple[Service, Table],
+        operation: str,
+        body: bytes,
+        caller: Caller,
+        signature: Signature | None,
+        scope: Scope,
+    ) -> bytes:
+        service, table = asked
         model = service.operations.get(operation)
         if model is None:
             raise AwsError("UnknownOperationException", f"{service.name} has no operation {operation[:64]}")
@@ -109,10 +125,10 @@ class Front:
         parsed = await self._off_loop(body, parse_body, body)
         checked = {} if model.input_shape is None else await self._off_loop(body, check, model.input_shape, parsed)
         asked_for = checked.get("registryId") or caller.principal.account or self._parts.account
-        where = partial(self._parts.origin.base_url, request.scope)
+        where = partial(self._parts.origin.base_url, scope)
         call = Call(self._parts, caller, service.name, operation, checked, signature, where, asked_for)
         answer = await _run(known, call)
-        return _Response(body_of(model.output_shape, answer))
+        return body_of(model.output_shape, answer)
 
     def _target(self, target: str) -> tuple[Service, Table, str]:
         prefix, _, operation = target.partition(".")

@@ -22,6 +22,7 @@ from estiva_server.aws_front import build_aws_front
 from estiva_server.blob_stores import Blobs, build_blobs
 from estiva_server.certificates import LOOK_EVERY, Certificates
 from estiva_server.config import Settings
+from estiva_server.control.ecs import EcsAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.routes import control_routes
 from estiva_server.control.tasks import TasksAPI
@@ -220,6 +221,7 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         *_token_api(parts.security).routes(),
         *control_routes(parts.security, parts.database, parts.registry, parts.telling.webhooks),
         *_tasks_api(parts).routes(),
+        *EcsAPI(Operating(parts.security.admission, parts.security.account), parts.aws).routes(),
         *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
     ]
 

@@ -17,6 +17,7 @@ from estiva.cli import (
     looking,
     moving,
     naming,
+    orchestrating,
     principals,
     replicas,
     running,
@@ -54,6 +55,10 @@ NOUNS = {
     "replicas": replicas.replicas,
     "secrets": secrets.secrets,
     "artifact": artifacts.artifact,
+    "clusters": orchestrating.clusters,
+    "taskdefs": orchestrating.taskdefs,
+    "tasks": orchestrating.tasks,
+    "services": orchestrating.services,
 }
 VERBS: dict[str, Callable[..., None]] = {
     "login": signing.login,
@@ -74,10 +79,7 @@ VERBS: dict[str, Callable[..., None]] = {
     "scrub": soundness.scrub,
     "fsck": soundness.fsck,
     "audit": access.audit,
-    "clusters": running.clusters,
-    "services": running.services,
-    "tasks": running.tasks,
-    "ps": running.tasks,
+    "ps": orchestrating.list_tasks,
     "logs": running.logs,
     "exec": running.execute,
 }

@@ -1,4 +1,4 @@
-"""`estiva clusters`, `services`, `tasks` (or `ps`), `logs` and `exec`: what runs, and what it says."""
+"""`estiva logs` and `exec`: what a task says, and a command in it."""
 
 import base64
 import json
@@ -7,28 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.server import CommandError, line, member, server_of, show
+from estiva.cli.server import CommandError, line, server_of
 
 Cluster = Annotated[str, typer.Option(help="The cluster.")]
 Task = Annotated[str, typer.Argument(help="A task's id, or its ARN.")]
 Container = Annotated[str | None, typer.Option(help="The container, where the task has several.")]
-TASKS = ("task", "service", "definition", "status", "health", "instance", "started_at", "ports")
-SERVICES = ("name", "status", "desired", "running", "definition", "rollout", "event")
-
-
-def clusters(context: typer.Context) -> None:
-    """List the clusters."""
-    show(context, member(server_of(context).call("GET", "clusters"), "clusters"), ("name",))
-
-
-def services(context: typer.Context, cluster: Cluster = "default") -> None:
-    """List the services of a cluster, and how far each is."""
-    show(context, member(server_of(context).call("GET", "clusters", cluster, "services"), "services"), SERVICES)
-
-
-def tasks(context: typer.Context, cluster: Cluster = "default") -> None:
-    """List the tasks of a cluster that have not stopped."""
-    show(context, member(server_of(context).call("GET", "clusters", cluster, "tasks"), "tasks"), TASKS)
 
 
 def logs(
