@@ -25,6 +25,8 @@ logger = logging.getLogger("estiva.scrub")
 SCRUB = "scrub"
 TAKEN_AT_ONCE = 20
 COMPARED_AT_ONCE = 500
+ASKED_AT_ONCE = 8
+"""Of how many blobs the size is asked at once, where the list does not tell it."""
 LARGEST_NAP = 1.0
 
 
@@ -82,6 +84,7 @@ class Scrubbing:
         self._blob_store = blob_store
         self._threads = threads
         self._orphan_age = orphan_age
+        self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
     async def begin(self, every: float) -> bool:
         """Begin a walk where none is under way and the last began `every` seconds ago: whether there is one now."""
@@ -138,8 +141,9 @@ class Scrubbing:
         until = END if whole else min(ends)
         stored = {entry.key: entry for entry in entries if entry.key <= until}
         promised = {row.key: row for row in rows if row.key <= until}
-        for row in promised.values():
-            await self._compare_row(row, stored.get(row.key), done)
+        sizes = await asyncio.gather(*(self._size(key, stored.get(key)) for key in promised))
+        for row, size in zip(promised.values(), sizes, strict=True):
+            await self._compare_row(row, size, done)
         await self._discard_orphans([entry for key, entry in stored.items() if key not in promised], done)
         done.rows += len(promised)
         done.keys += len(stored)
@@ -149,25 +153,29 @@ class Scrubbing:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, lambda: list(_first(self._blob_store.stored_blobs(after))))
 
-    async def _compare_row(self, row: Promised, entry: BlobEntry | None, done: Compared) -> None:
-        if entry is not None and entry.size == row.size:
+    async def _size(self, key: str, entry: BlobEntry | None) -> int | None:
+        """The length of a key's bytes, None where there are none.
+
+        That a list lacks a key proves nothing, as the list may be older than the blob; nor does a note about bytes.
+        """
+        if entry is not None and entry.is_measured:
+            return entry.size
+        async with self._asking:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._ask_size, key)
+
+    def _ask_size(self, key: str) -> int | None:
+        try:
+            return self._blob_store.size_of_blob(key)
+        except BlobMissingError:
+            return None
+
+    async def _compare_row(self, row: Promised, size: int | None, done: Compared) -> None:
+        if size == row.size:
             return
-        state = State.CORRUPT
-        if entry is None:
-            # A list is no proof: it may be older than the blob.
-            if await asyncio.get_running_loop().run_in_executor(self._threads, self._is_there, row.key):
-                return
-            state = State.MISSING
+        state = State.MISSING if size is None else State.CORRUPT
         if await self._mark(row, state):
             done.missing += state is State.MISSING
             done.corrupt += state is State.CORRUPT
-
-    def _is_there(self, key: str) -> bool:
-        try:
-            self._blob_store.open_blob(key).close()
-        except BlobMissingError:
-            return False
-        return True
 
     async def _discard_orphans(self, entries: list[BlobEntry], done: Compared) -> None:
         keys = await self._database.read(soundness.forgotten([entry.key for entry in entries]))

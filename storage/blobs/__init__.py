@@ -50,6 +50,8 @@ class BlobEntry:
     """Length in bytes."""
     modified: float
     """When it was committed or (on disk) last written to: seconds since the epoch, by the store's clock."""
+    is_measured: bool = True
+    """Whether the size is that of bytes that were seen. Otherwise it was noted when they came: they may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,10 @@ class BlobStore(Protocol):
         Quick enough on local disk to be called on the event loop. Unbuffered: `read(n)` may give fewer than n bytes
         before the end. A blob that is deleted while open stays readable through what was opened.
         """
+        ...
+
+    def size_of_blob(self, key: str) -> int:
+        """The length of the bytes that are there now. BlobMissingError, OSError as `open_blob`."""
         ...
 
     def delete_blob(self, key: str) -> None:

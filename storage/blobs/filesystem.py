@@ -81,6 +81,11 @@ class FilesystemBlobStore:
             os.stat((self._blobs / key).parent)  # where the whole directory is away, nothing is known of this blob
             raise BlobMissingError(key) from None
 
+    def size_of_blob(self, key: str) -> int:
+        """The length of the blob's file."""
+        with self.open_blob(key) as file:
+            return os.fstat(file.fileno()).st_size
+
     def delete_blob(self, key: str) -> None:
         """Remove the blob's file.
 

@@ -88,6 +88,13 @@ class MemoryBlobStore:
         except KeyError:
             raise BlobMissingError(key) from None
 
+    def size_of_blob(self, key: str) -> int:
+        """The length of the bytes."""
+        try:
+            return len(self._blobs[key])
+        except KeyError:
+            raise BlobMissingError(key) from None
+
     def delete_blob(self, key: str) -> None:
         """Remove the bytes; those who read them keep them to the end."""
         with self._lock:

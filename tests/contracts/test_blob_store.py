@@ -43,6 +43,14 @@ class TestReading:
         with pytest.raises(BlobMissingError):
             store.open_blob(key[:-1] + ("0" if key[-1] != "0" else "1"))
 
+    def test_its_size_is_told_without_reading_it(self, store: BlobStore) -> None:
+        blob = pushed(store, "one", CONTENT)
+        assert store.size_of_blob(blob.key) == len(CONTENT)
+        assert store.size_of_blob(pushed(store, "two", b"").key) == 0
+        store.delete_blob(blob.key)
+        with pytest.raises(BlobMissingError):
+            store.size_of_blob(blob.key)
+
 
 class TestDeleting:
     def test_a_deleted_blob_is_missing(self, store: BlobStore) -> None:
@@ -142,6 +150,8 @@ class TestHostileNames:
         begun(store, "other")
         with pytest.raises(BlobMissingError):
             store.open_blob(key)
+        with pytest.raises(BlobMissingError):
+            store.size_of_blob(key)
         store.delete_blob(key)
         store.delete_blobs([key])
         assert store.upload_offset("other") == 0

@@ -15,7 +15,7 @@ from storage.blobs.hashing import RunningHash
 from storage.blobs.names import is_storage_key, is_upload_id
 from storage.blobs.s3 import sweeping
 from storage.blobs.s3.adopting import adopt
-from storage.blobs.s3.bucket import Bucket, MultipartMissingError, Part
+from storage.blobs.s3.bucket import Bucket, MultipartMissingError, ObjectMissingError, Part
 from storage.blobs.s3.content import Content, Equipment, part_size
 from storage.blobs.s3.holding import Renewal
 from storage.blobs.s3.location import S3Location
@@ -192,6 +192,15 @@ class S3BlobStore:
         reader.open()
         return cast(BinaryIO, reader)
 
+    def size_of_blob(self, key: str) -> int:
+        """The length of the object with the bytes, asked for by HEAD."""
+        if not is_key(key):
+            raise BlobMissingError(key)
+        try:
+            return self._bucket.size(self._names.content(key))
+        except ObjectMissingError:
+            raise BlobMissingError(key) from None
+
     def adopt_blob(self, key: str, file: BinaryIO, size: int) -> None:
         """Store a blob under a key that a store on disk has given it: one object, whatever its size."""
         if not is_storage_key(key):
@@ -211,12 +220,13 @@ class S3BlobStore:
                 self._bucket.delete(notes)
 
     def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
-        """Every object below `blobs` whose name is a key; the size of large content is in its key."""
+        """Every object below `blobs` whose name is a key; the size of large content is that in its key."""
         for found in self._bucket.listed(self._names.blobs, self._names.entry(after) if after else ""):
             key = found.name.removeprefix(self._names.blobs)
             if is_key(key):
                 size = size_in(key)
-                yield BlobEntry(key, found.size if size is None else size, found.modified)
+                measured = size is None
+                yield BlobEntry(key, found.size if size is None else size, found.modified, is_measured=measured)
 
     def url_of(self, key: str, seconds: int) -> str:
         """A signed address of the bytes, whether or not there are any. Asks nobody."""
