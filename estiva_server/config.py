@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     task_lost_after: float = Field(
         60, ge=5, description="Seconds without an answer from its engine after which a task is replaced."
     )
+    engine_reserve: int = Field(
+        268_435_456,
+        ge=0,
+        description="Bytes to be kept free on an engine's disk: images that nothing needs go for it. 0: never.",
+    )
     tls_certificate: Path | None = Field(None, description="PEM file with the server's certificate chain.")
     tls_key: Path | None = Field(None, description="PEM file with the certificate's private key.")
     gc_every: float = Field(3600, gt=0, description="Seconds between two garbage collections, about.")

@@ -72,7 +72,8 @@ def build_world(settings: Settings, database: Database, security: Security, own:
     launching = Launching(database, own, meanings, tokens, Truth(database))
     pace = Pace(lost_after=settings.task_lost_after, drain=settings.task_drain)
     holder = secrets.token_hex(16)
-    return World(database, Scheduling(read, own.images), launching, connecting(settings), holder, pace)
+    scheduling = Scheduling(read, own.images)
+    return World(database, scheduling, launching, connecting(settings), holder, pace, settings.engine_reserve)
 
 
 def own_registry(settings: Settings) -> OwnRegistry:

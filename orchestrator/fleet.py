@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.engines import Driver, EngineDown, EngineInfo, Refused, TaskView
 
@@ -13,9 +13,14 @@ logger = logging.getLogger("estiva.orchestrator")
 RESYNC_EVERY = 10.0
 RETRY_AFTER = 1.0
 STARTS_AT_ONCE = 4
+PORT_TAKEN_FIRST, PORT_TAKEN_LONGEST = 30.0, 300.0
+"""Seconds for which a port that somebody else has is not tried again: doubled each time it is still taken."""
 UNREACHABLE_AFTER = 15.0
-"""Seconds without an answer after which nothing is placed on an engine (`agentConnected` is false)."""
+"""Seconds without an answer after which nothing is placed on an engine (`agentConnected` is false), or fewer
+where its tasks are given up sooner."""
 
+Port = tuple[int, str]
+"""Of the host, and its protocol."""
 OnViews = Callable[["Engine", Sequence[TaskView]], None]
 OnTouch = Callable[[str], None]
 
@@ -23,9 +28,10 @@ OnTouch = Callable[[str], None]
 class Engine:
     """One engine. `ready` is set once everything that it runs has been seen, and nothing is done on it before."""
 
-    def __init__(self, instance_id: str, driver: Driver) -> None:
+    def __init__(self, instance_id: str, driver: Driver, lost_after: float = UNREACHABLE_AFTER) -> None:
         self.instance_id = instance_id
         self.driver = driver
+        self._unreachable_after = min(UNREACHABLE_AFTER, lost_after)  # what is lost is not placed there again
         self.starts = asyncio.Semaphore(STARTS_AT_ONCE)
         self.ready = asyncio.Event()
         self.info: EngineInfo | None = None
@@ -33,12 +39,38 @@ class Engine:
         self.since = time.time()
         self.trouble = ""
         self._again = asyncio.Event()
+        self._taken: dict[Port, tuple[float, float]] = {}
+        """Port → until when it counts as taken, and for how long it was said to be."""
 
     def silent_for(self, now: float) -> float:
         """Seconds since its last answer, or since we began to ask; 0 while it answers."""
         if not self.trouble:
             return 0.0
         return now - (self.answered_at or self.since)
+
+    def is_placed_on(self, now: float) -> bool:
+        """Whether it has answered, and not too long ago."""
+        return self.info is not None and self.silent_for(now) < self._unreachable_after
+
+    def found_taken(self, ports: Iterable[Port], now: float) -> None:
+        """Somebody else on its host listens on these: nothing that wants them is placed there for a while."""
+        for port in ports:
+            _, before = self._taken.get(port, (0.0, PORT_TAKEN_FIRST / 2))
+            wait = min(PORT_TAKEN_LONGEST, before * 2)
+            self._taken[port] = (now + wait, wait)
+
+    def found_free(self, ports: Iterable[Port]) -> None:
+        """A task has them."""
+        for port in ports:
+            self._taken.pop(port, None)
+
+    def taken_ports(self, now: float) -> frozenset[Port]:
+        """Those that count as taken."""
+        return frozenset(port for port, (until, _) in self._taken.items() if now < until)
+
+    def look_again(self) -> None:
+        """Ask it soon, and not only when it is time."""
+        self._again.set()
 
     async def follow(self, on_views: OnViews, on_touch: OnTouch) -> None:
         """Watch it until cancelled."""

@@ -1,6 +1,6 @@
 """What an engine needs to run a task: its definition with overrides, pinned images, secrets, and a right to pull."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,11 +8,11 @@ from auth.pull_tokens import USERNAME, PullTokens
 from estiva.digest import Digest
 from estiva.errors import RegistryError
 from orchestrator.definition import ContainerDefinition, TaskDefinition
-from orchestrator.engines import ContainerSpec, PullAuth, Refused, TaskSpec
+from orchestrator.engines import ContainerSpec, Image, PullAuth, Refused, TaskSpec
 from orchestrator.facts import ReadDefinition
 from orchestrator.own import OwnRegistry
 from orchestrator.records import as_task
-from orchestrator.state import Task
+from orchestrator.state import Deployment, Task
 from orchestrator.truth import Truth
 from storage.metadata import audit, task_definitions, tasks
 from storage.metadata.audit import Actor
@@ -76,17 +76,37 @@ class Launching:
 
     async def auth(self, key: ClusterKey, task: Task, named: str) -> PullAuth | None:
         """The right to pull one image for ten minutes, noted in the audit trail; None where none is needed."""
+        service = f" of service {task.service}" if task.service else ""
+        return await self._auth(task.task_id, f"task {task.task_id}{service}", named)
+
+    async def ahead(self, deployment: Deployment, record: DefinitionRecord) -> Sequence[tuple[Image, PullAuth | None]]:
+        """What a deployment's tasks will have to pull, as far as it is pinned, each with the right to do it."""
+        definition = self._meanings.read(record)
+        found = []
+        identifier = deployment.deployment_id.rpartition("/")[2]
+        puller = f"deployment {deployment.deployment_id} of service {deployment.service}"
+        for container in definition.containers:
+            digest = deployment.images.get(container.name)
+            if digest is not None and not container.resolves_at_launch:
+                auth = await self._auth(identifier, puller, container.image)
+                found.append((self._own.image(container.image, digest), auth))
+        return found
+
+    @property
+    def registry(self) -> str:
+        """How names of this registry's images begin on engines."""
+        return self._own.address
+
+    async def _auth(self, identifier: str, puller: str, named: str) -> PullAuth | None:
         name = self._own.parse(named).name
         if name is None or self._tokens is None:
             return None
-        service = f" of service {task.service}" if task.service else ""
 
         def work() -> Work[None]:
-            actor = Actor(f"task/{task.task_id}")
-            yield from audit.record(actor, "PullImage", f"repository/{name}", by=f"task {task.task_id}{service}")
+            yield from audit.record(Actor(f"task/{identifier}"), "PullImage", f"repository/{name}", by=puller)
 
         await self._database.write(work, durable=False)
-        return PullAuth(USERNAME, self._tokens.issue(task.task_id, name))
+        return PullAuth(USERNAME, self._tokens.issue(identifier, name))
 
     async def true_refusal(self, named: str, digest: Digest | None, why: Refused) -> Refused:
         """The refusal of a pull as our own records explain it; as the engine put it where they don't."""

@@ -14,7 +14,8 @@ from estiva.errors import RegistryError
 from orchestrator import moves
 from orchestrator.engines import Driver, EngineDown, Refused, TaskView
 from orchestrator.facts import ClusterFacts, change_task, load
-from orchestrator.fleet import UNREACHABLE_AFTER, Engine
+from orchestrator.fleet import Engine
+from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
 from orchestrator.records import as_instance, instance_record
 from orchestrator.running import TaskRun
@@ -58,6 +59,8 @@ class World:
     holder: str
     """This process, as other processes know it."""
     pace: Pace = field(default_factory=Pace)
+    disk_reserve: int = 0
+    """Bytes that are kept free on an engine's disk: images that nothing needs go for it. 0: nothing is done."""
 
 
 class ClusterLoop:
@@ -71,6 +74,7 @@ class ClusterLoop:
         self._following: dict[str, asyncio.Task[None]] = {}
         self._runs: dict[str, TaskRun] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._images = HostImages(world.database, world.launching, world.disk_reserve, self.wake)
         self._woken = asyncio.Event()
         self._renewed_at = 0.0
         self._zombies: set[asyncio.Task[None]] = set()
@@ -117,6 +121,7 @@ class ClusterLoop:
         for one in ending:
             one.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
+        await self._images.let_go()
         for engine in self._engines.values():
             with contextlib.suppress(EngineDown, Refused):
                 await engine.driver.close()
@@ -145,9 +150,12 @@ class ClusterLoop:
             return None
         await self._meet(facts)
         now = time.time()
-        planned = self._world.scheduling.look(facts, now)
+        unprepared = self._images.ahead(facts, self._engines)
+        self._images.make_room(self._engines)
+        planned = self._world.scheduling.look(facts, now, unprepared)
         if planned.has_work:
-            await self._database.write(lambda: self._world.scheduling.carry_out(self.key, now), durable=False)
+            carry_out = self._world.scheduling.carry_out
+            await self._database.write(lambda: carry_out(self.key, now, unprepared), durable=False)
             facts = await self._database.read(load(self.key)) or facts
         await self._lose(facts)
         self._start_runs(facts)
@@ -166,19 +174,28 @@ class ClusterLoop:
 
     def _follow(self, instance: Instance) -> None:
         try:
-            engine = Engine(instance.instance_id, self._world.connect(instance.endpoint))
+            driver = self._world.connect(instance.endpoint)
         except ValueError as error:
             logger.warning("instance %s: %s", instance.instance_id, error)
             return
+        engine = Engine(instance.instance_id, driver, self._world.pace.lost_after)
         self._engines[instance.instance_id] = engine
         self._following[instance.instance_id] = asyncio.create_task(engine.follow(self._seen, self._touched))
 
     async def _note(self, instance: Instance, engine: Engine) -> None:
         now = time.time()
-        noted = noted_instance(instance, engine, now)
+        noted = noted_instance(instance, engine, now, self._world.disk_reserve)
         if noted != instance:
-            await self._database.write(lambda: _store_instance(self.key, instance.instance_id, engine, now))
+            await self._database.write(lambda: self._store_instance(instance.instance_id, engine, now))
             self.wake()
+
+    def _store_instance(self, instance_id: str, engine: Engine, now: float) -> Work[None]:
+        record = yield from container_instances.find(self.key, instance_id)
+        if record is None:
+            return
+        noted = noted_instance(as_instance(record), engine, now, self._world.disk_reserve)
+        fresh = instance_record(self.key, noted, record.document)
+        yield from container_instances.update(replace(fresh, version=record.version))
 
     async def _lose(self, facts: ClusterFacts) -> None:
         """Tasks of engines that have been silent for too long are lost."""
@@ -260,12 +277,11 @@ class ClusterLoop:
             await engine.driver.forget(task_id)
 
 
-def noted_instance(instance: Instance, engine: Engine, now: float) -> Instance:
-    """The instance as its engine is now."""
-    silence = engine.silent_for(now)
-    connected = engine.info is not None and silence < UNREACHABLE_AFTER
-    noted = replace(instance, connected=connected)
+def noted_instance(instance: Instance, engine: Engine, now: float, reserve: int) -> Instance:
+    """The instance as its engine is now, whose disk has to have `reserve` bytes free."""
     info = engine.info
+    full = info is not None and info.free_disk is not None and info.free_disk < reserve
+    noted = replace(instance, connected=engine.is_placed_on(now), taken_ports=engine.taken_ports(now), disk_full=full)
     if info is not None and instance.registered.cpu == 0 and instance.registered.memory == 0:
         noted = replace(noted, registered=Resources(info.cpu, info.memory, instance.registered.ports))
     if info is not None and instance.architecture != info.architecture:
@@ -273,11 +289,3 @@ def noted_instance(instance: Instance, engine: Engine, now: float) -> Instance:
     if noted.connected is not instance.connected:
         noted = replace(noted, seen_at=engine.answered_at or instance.seen_at)
     return noted
-
-
-def _store_instance(key: ClusterKey, instance_id: str, engine: Engine, now: float) -> Work[None]:
-    record = yield from container_instances.find(key, instance_id)
-    if record is None:
-        return
-    noted = noted_instance(as_instance(record), engine, now)
-    yield from container_instances.update(replace(instance_record(key, noted, record.document), version=record.version))

@@ -17,12 +17,12 @@ NOT_ACTIVE = "STATUS"
 ARCHITECTURE = "ATTRIBUTE"
 """The image, or the definition, wants another processor."""
 CONSTRAINT = "CONSTRAINT"
-CPU, MEMORY, PORTS = "RESOURCE:CPU", "RESOURCE:MEMORY", "RESOURCE:PORTS"
+CPU, MEMORY, PORTS, DISK = "RESOURCE:CPU", "RESOURCE:MEMORY", "RESOURCE:PORTS", "RESOURCE:DISK"
 
 MEMBER_OF = re.compile(r"^\s*(?P<name>[A-Za-z0-9:._/-]+)\s*(?P<operator>==|!=)\s*(?P<value>\S+)\s*$")
 """The part of ECS's cluster query language that is understood: one comparison for equality."""
 DEFAULT_STRATEGIES = (("spread", "instanceId"),)
-_CLOSEST = (CPU, MEMORY, PORTS, CONSTRAINT, ARCHITECTURE, AGENT, NOT_ACTIVE)
+_CLOSEST = (CPU, MEMORY, PORTS, DISK, CONSTRAINT, ARCHITECTURE, AGENT, NOT_ACTIVE)
 """The reason that came closest first: what an operator is told where no instance would do."""
 
 
@@ -90,7 +90,7 @@ class Room:
         for identifier, instance in room.instances.items():
             room.cpu[identifier] = instance.registered.cpu
             room.memory[identifier] = instance.registered.memory
-            room.ports[identifier] = set(instance.registered.ports)
+            room.ports[identifier] = {*instance.registered.ports, *instance.taken_ports}
         for task in tasks:
             placed = task.instance_id is not None and task.instance_id in room.instances
             if placed and task.status is not TaskStatus.STOPPED:
@@ -116,11 +116,13 @@ class Room:
             return AGENT
         if demand.architectures and instance.architecture not in demand.architectures:
             return ARCHITECTURE
-        if self.cpu[identifier] < needs.cpu:
-            return CPU
-        if self.memory[identifier] < needs.memory:
-            return MEMORY
-        return PORTS if needs.ports and not self.ports[identifier].isdisjoint(needs.ports) else None
+        short = (
+            (CPU, self.cpu[identifier] < needs.cpu),
+            (MEMORY, self.memory[identifier] < needs.memory),
+            (DISK, instance.disk_full),
+            (PORTS, bool(needs.ports) and not self.ports[identifier].isdisjoint(needs.ports)),
+        )
+        return next((reason for reason, is_short in short if is_short), None)
 
 
 class Chooser:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.engines import HealthStatus
-from orchestrator.placing import AGENT, CPU, MEMORY, NOT_ACTIVE, PORTS, Chooser, Demand, NoRoom, Room
+from orchestrator.placing import AGENT, CPU, DISK, MEMORY, NOT_ACTIVE, PORTS, Chooser, Demand, NoRoom, Room
 from orchestrator.rollout import INCONSISTENT, THROTTLED_AFTER, breaker_open, completed
 from orchestrator.state import (
     Deployment,
@@ -109,6 +109,8 @@ class Scene:
     last_event: str = ""
     last_failure: str = ""
     """Why the last task that failed did: its exit code, and what it wrote last."""
+    prepared: bool = True
+    """Whether the primary deployment's images are where they will be needed; before, nothing moves to it."""
 
 
 @dataclass(slots=True)
@@ -221,7 +223,7 @@ class _Step:
         return max(0, number)
 
     def _may_launch(self) -> bool:
-        if self.primary.rollout is RolloutState.FAILED or self._opens_breaker():
+        if self._stays() or self._opens_breaker():
             return False
         if self.now < self.primary.next_launch_at:
             self.made.wake(self.primary.next_launch_at)
@@ -258,7 +260,7 @@ class _Step:
         """What should go, the first to go first."""
         scaling = SCALING.format(deployment=self.primary.deployment_id)
         old = [task for task in self.live if task.deployment != self.primary.deployment_id]
-        if self.primary.rollout is RolloutState.FAILED:
+        if self._stays():
             old = []  # nothing takes their place
         crowd = Counter(task.instance_id for task in self.live)
         too_many = sorted(
@@ -284,7 +286,7 @@ class _Step:
                     self.made.actions.append(Launch(self.primary.deployment_id, identifier))
         scaling = SCALING.format(deployment=self.primary.deployment_id)
         current = {task.task_id for task in self.good if task.instance_id in eligible}
-        keep_old = self.primary.rollout is RolloutState.FAILED
+        keep_old = self._stays()
         for task in self.live:
             old = task.deployment != self.primary.deployment_id
             if task.task_id in current or (old and keep_old):
@@ -328,6 +330,10 @@ class _Step:
         if self.primary.rollout is not RolloutState.FAILED and self.scene.last_event != STEADY:
             self.made.actions.append(Event(STEADY))
 
+    def _stays(self) -> bool:
+        """Whether nothing moves to the primary deployment: it has failed, or its images are still being pulled."""
+        return self.primary.rollout is RolloutState.FAILED or not self.scene.prepared
+
     def _opens_breaker(self) -> bool:
         return breaker_open(self.primary, self.service.settings, self.desired)
 
@@ -357,6 +363,7 @@ _LACKING = {
     CPU: "has insufficient CPU units available",
     MEMORY: "has insufficient memory available",
     PORTS: "is already using a port required by your task",
+    DISK: "has insufficient disk space available",
     AGENT: "doesn't have the agent connected",
     NOT_ACTIVE: "is not in ACTIVE state",
 }

@@ -222,6 +222,8 @@ def instance_record(key: ClusterKey, instance: Instance, document: Document) -> 
         "attributes": dict(instance.attributes),
         "seen_at": instance.seen_at,
         "digests": sorted(str(digest) for digest in instance.digests),
+        "taken_ports": sorted(list(port) for port in instance.taken_ports),
+        "disk_full": instance.disk_full,
     }
     return InstanceRecord(
         key, instance.instance_id, instance.endpoint, instance.status.value, state, document, instance.version
@@ -242,6 +244,8 @@ def as_instance(record: InstanceRecord) -> Instance:
         state["attributes"],
         state["seen_at"],
         frozenset(Digest.parse(digest) for digest in state["digests"]),
+        frozenset((port, protocol) for port, protocol in state.get("taken_ports", ())),
+        state.get("disk_full", False),
         record.version,
     )
 

@@ -118,6 +118,7 @@ class TaskRun:
                     images[container.definition.name] = found
             await self._change(lambda task: moves.pulled(moves.pinned(task, images), time.time()))
             view = await self._driver.advance(spec)
+        self._engine.found_free(task.needs.ports)
         while await self._judged(view, definition) is TaskStatus.ACTIVATING:
             await self._nap(LOOK_EVERY)
             view = await self._driver.advance(spec)
@@ -146,7 +147,16 @@ class TaskRun:
         logger.info("task %s: %s", self.task_id, why)
         if self._stopping:
             await asyncio.sleep(1.0)  # whatever was refused, it has to stop
+        if why.port_taken:
+            await self._note_taken(why)
         await self._change(partial(moves.refused, why=why, now=time.time()), await self._lines())
+
+    async def _note_taken(self, why: Refused) -> None:
+        """Nothing that wants the same port is placed here next: the engine names it, where it is one of several."""
+        record = await self._database.read(tasks.find(self.key, self.task_id))
+        wanted = as_task(record).needs.ports if record is not None else frozenset()
+        named = {port for port in wanted if f"port {port[0]} " in f"{why.message} ".replace("/", " ")}
+        self._engine.found_taken(named or wanted, time.time())
 
     # --- RUNNING
 

@@ -3,6 +3,7 @@
 import secrets
 import uuid
 from collections import defaultdict
+from collections.abc import Set
 from dataclasses import dataclass, field, replace
 
 from orchestrator import rollout
@@ -73,23 +74,26 @@ class Scheduling:
         self._read = read
         self._own_images = own_images
 
-    def look(self, facts: ClusterFacts, now: float) -> Round:
-        """The plans of all services; those that come first take room before the others."""
+    def look(self, facts: ClusterFacts, now: float, unprepared: Set[str] = frozenset()) -> Round:
+        """The plans of all services; those that come first take room before the others.
+
+        `unprepared`: deployments whose images are still being pulled ahead.
+        """
         done = Round()
         room = Room.of(facts.instances.values(), facts.tasks.values())
         for name, service in sorted(facts.services.items()):
-            made = plan(self._scene(facts, service, room), now)
+            made = plan(self._scene(facts, service, room, unprepared), now)
             done.plans[name] = self._quieted(service, made)
             if made.wake_at is not None:
                 done.wake_at = min(made.wake_at, done.wake_at or made.wake_at)
         return done
 
-    def carry_out(self, key: ClusterKey, now: float) -> Work[Round]:
+    def carry_out(self, key: ClusterKey, now: float, unprepared: Set[str] = frozenset()) -> Work[Round]:
         """Look again, in this transaction, and do what is to be done."""
         facts = yield from load(key)
         if facts is None:
             return Round()
-        done = self.look(facts, now)
+        done = self.look(facts, now, unprepared)
         for name, made in done.plans.items():
             yield from _Carrying(self._read, self._own_images, facts, facts.services[name], now).all_of(made.actions)
         return done
@@ -101,7 +105,7 @@ class Scheduling:
         ]
         return Plan(actions, made.wake_at)
 
-    def _scene(self, facts: ClusterFacts, service: ServiceFacts, room: Room) -> Scene:
+    def _scene(self, facts: ClusterFacts, service: ServiceFacts, room: Room, unprepared: Set[str]) -> Scene:
         current = service.current
         primary = next((each for each in current if each.primary), None)
         return Scene(
@@ -113,6 +117,7 @@ class Scheduling:
             demands={each.deployment_id: self._demand(facts, each) for each in current},
             previous=service.previous,
             last_event=service.last_event,
+            prepared=primary is None or primary.deployment_id not in unprepared,
             last_failure=primary.reason if primary is not None and primary.consecutive_failures else "",
         )
 

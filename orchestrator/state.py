@@ -101,6 +101,10 @@ class Instance:
     """When its engine answered last."""
     digests: frozenset[Digest] = frozenset()
     """Images known to be there: a launch there needs no pull."""
+    taken_ports: frozenset[tuple[int, str]] = frozenset()
+    """Ports of its host that somebody else was seen to listen on, until they are tried again."""
+    disk_full: bool = False
+    """Whether its engine's disk has less room than is kept free."""
     version: int = 1
 
 

@@ -14,6 +14,7 @@ pytest_plugins = [
     "tests.fixtures.s3",
     "tests.fixtures.blob_stores",  # after what it imports, whose asserts would not be rewritten otherwise
     "tests.fixtures.serving_tasks",
+    "tests.fixtures.two_engines",
 ]
 
 

@@ -74,6 +74,12 @@ def of_repository(name: RepositoryName) -> Work[Mapping[Digest, list[User]]]:
     return found
 
 
+def everything() -> Work[frozenset[Digest]]:
+    """Every digest that is used, in any repository and cluster."""
+    rows = yield Statement("SELECT DISTINCT digest FROM image_uses")
+    return frozenset(Digest.parse(digest) for (digest,) in rows)
+
+
 def belonging(name: RepositoryName, digest: Digest) -> Work[set[Digest]]:
     """The manifest itself, its children, and whatever refers to any of these."""
     found: set[Digest] = set()

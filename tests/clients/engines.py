@@ -53,7 +53,7 @@ def docker_engine(folder: Path, *, own_network: bool = False) -> Iterator[dict[s
         "DOCKER_BUILDKIT": "0",
         **NO_PROXY,
     }
-    with _unmounted(folder), _dockerd(folder, environment, OWN_NETWORK if own_network else ()):
+    with unmounted(folder), _dockerd(folder, environment, OWN_NETWORK if own_network else ()):
         yield environment
 
 
@@ -86,7 +86,7 @@ def containerd(folder: Path) -> Iterator[list[str]]:
     ctr = [find_tool("ctr"), "--address", f"{folder}/socket", "--namespace", "estiva"]
     command: list[str | Path] = [find_tool("containerd"), "--config", folder / "config.toml"]
     log = folder / "log"
-    with _unmounted(folder), running(command, log, environment=NO_PROXY) as process:
+    with unmounted(folder), running(command, log, environment=NO_PROXY) as process:
         if not _came_up(process, [*ctr, "version"], {}):
             raise AssertionError(f"containerd did not come up:\n{log.read_text()[-4000:]}")
         yield ctr
@@ -97,7 +97,7 @@ def container_storage(folder: Path) -> Iterator[list[str]]:
     """A store for podman and buildah; what is given are the options that name it, for either."""
     needs_root()
     folder.mkdir()
-    with _unmounted(folder):
+    with unmounted(folder):
         yield ["--root", f"{folder}/root", "--runroot", f"{folder}/run"]
 
 
@@ -114,7 +114,7 @@ def _came_up(process: subprocess.Popen[bytes], ping: list[str], environment: Map
 
 
 @contextlib.contextmanager
-def _unmounted(folder: Path) -> Iterator[None]:
+def unmounted(folder: Path) -> Iterator[None]:
     """Afterwards nothing is mounted under the folder, so that it can be removed."""
     try:
         yield

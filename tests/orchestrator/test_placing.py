@@ -118,3 +118,10 @@ def test_a_tasks_own_limits_come_before_its_containers() -> None:
     definition = TaskDefinition("web", 1, (web,), network_mode=NetworkMode.HOST, cpu=1024, memory=2048)
     assert demand_of(definition, ["amd64"]).needs == Resources(1024, 2048, frozenset({(80, "tcp")}))
     assert demand_of(replace(definition, cpu=None, memory=None)).needs.memory == 512
+
+
+def test_an_instance_whose_port_is_taken_or_whose_disk_is_full_is_passed_by() -> None:
+    wants_port = Demand(Resources(64, 64, frozenset({(8080, "tcp")})))
+    instances = [instance("a", taken_ports=frozenset({(8080, "tcp")})), instance("b", disk_full=True)]
+    assert placed(instances, 1, Placement(), wants_port) == ["{'a': 'RESOURCE:PORTS', 'b': 'RESOURCE:DISK'}"]
+    assert placed(instances, 1, Placement()) == ["a"]

@@ -96,6 +96,8 @@ INSTANCE = Instance(
     {"zone": "a"},
     9.0,
     frozenset({DIGEST}),
+    frozenset({(8080, "tcp")}),
+    True,
     3,
 )
 
