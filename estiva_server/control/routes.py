@@ -1,4 +1,4 @@
-"""Every path of `/api/v1/` that is not about one repository."""
+"""Every path of `/api/v1/` but the deletion of repositories."""
 
 from starlette.routing import Route
 
@@ -12,6 +12,7 @@ from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
 from estiva_server.control.replication import ReplicationAPI
+from estiva_server.control.repositories import RepositoriesControlAPI
 from estiva_server.control.secrets import SecretsAPI
 from estiva_server.control.upstreams import UpstreamsAPI
 from estiva_server.control.webhooks import WebhooksAPI
@@ -31,6 +32,7 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *GroupsAPI(operating, security.identities, security.policies).routes(),
         *PoliciesAPI(operating, security.policies).routes(),
         *IssuersAPI(operating, security.issuers).routes(),
+        *RepositoriesControlAPI(operating, registry.repositories).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
         *ScrubbingAPI(operating, registry.scrubbing).routes(),
         *LifecycleAPI(operating, registry.lifecycle_policies, registry.lifecycle_runs).routes(),

@@ -20,6 +20,7 @@ from estiva.cli import (
     orchestrating,
     principals,
     replicas,
+    repositories,
     running,
     secrets,
     signing,
@@ -41,6 +42,7 @@ CAFile = Annotated[
     ),
 ]
 NOUNS = {
+    "repos": repositories.repos,
     "users": principals.users,
     "robots": principals.robots,
     "keys": access.keys,

@@ -208,6 +208,11 @@ DOORS = [
         True,
     ),
     Door("DELETE", "/repository-policies/a/{made}", 204, None, repository, True),
+    Door("GET", "/repositories", 200),
+    Door("HEAD", "/repositories", 200),
+    Door("POST", "/repositories", 201, '{{"name":"b/{new}"}}'),
+    Door("GET", "/repositories/a/{made}", 200, None, repository, True),
+    Door("HEAD", "/repositories/a/{made}", 200, None, repository, True),
     Door("DELETE", "/repositories/a/{made}", 204, None, repository, True),
 ]
 
