@@ -6,7 +6,7 @@ from typing import Any
 from aws.call import Answer, Call
 from aws.ecs_asking import at_most_named, database, included, page_of, parse_tags
 from aws.ecs_names import arns, client_error, invalid, revision_named
-from aws.ecs_parts import ImageFound
+from aws.ecs_parts import Found
 from orchestrator.definition import NetworkMode, TaskDefinition
 from orchestrator.parsing import parse, with_defaults
 from orchestrator.rules import DefinitionInvalid
@@ -14,6 +14,8 @@ from storage.metadata import task_definitions
 from storage.metadata.database import Work
 from storage.metadata.task_definitions import DefinitionRecord, Wanted
 
+PULL = "ecr:BatchGetImage"
+"""What whoever launches an image of this registry has to be allowed: the engine's own token is no way around it."""
 _MOST_DELETED = 10
 
 
@@ -111,9 +113,17 @@ async def usable(call: Call, text: str) -> DefinitionRecord:
     return record
 
 
-async def images_of(call: Call, definition: TaskDefinition) -> Mapping[str, ImageFound]:
+async def images_of(call: Call, definition: TaskDefinition) -> Found:
     """What the images of a definition mean now, by container."""
     return {container.name: await call.parts.ecs.images.find(container.image) for container in definition.containers}
+
+
+async def pulled_by(call: Call, definition: TaskDefinition) -> Found:
+    """The same, for a launch: the caller may pull those that are this registry's. AwsError AccessDeniedException."""
+    found = await images_of(call, definition)
+    for name in sorted({image.name for image in found.values() if image.name is not None}, key=str):
+        await call.require(PULL, call.arn(name))
+    return found
 
 
 def described(call: Call, record: DefinitionRecord) -> Mapping[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from aws.call import Call
 from aws.ecs_asking import require
-from aws.ecs_definitions import images_of, usable
+from aws.ecs_definitions import images_of, pulled_by, usable
 from aws.ecs_launches import used
 from aws.ecs_parts import Found, ImageFound
 from estiva.digest import Digest
@@ -44,7 +44,7 @@ async def rollout(call: Call, text: str) -> Rollout:
     """A new rollout of that task definition: its tags are looked up now. AwsError."""
     record = await usable(call, text)
     definition = read(record)
-    found = await images_of(call, definition)
+    found = await pulled_by(call, definition)
     digests = {container: Digest.parse(digest) for container, digest in record.images.items()}
     digests |= {container: image.digest for container, image in found.items() if image.digest is not None}
     return Rollout(definition, found, digests)

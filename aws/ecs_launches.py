@@ -10,7 +10,7 @@ from typing import Any
 
 from aws.call import Answer, Call
 from aws.ecs_asking import active, at_most_named, change, parse_tags, refuse_unsupported
-from aws.ecs_definitions import images_of, usable
+from aws.ecs_definitions import pulled_by, usable
 from aws.ecs_names import arns, client_error, cluster_of, identifier, invalid
 from aws.ecs_parts import Found
 from aws.ecs_placing import parse_placement
@@ -81,7 +81,7 @@ async def run_task(call: Call) -> Answer:
             shown.append((yield from _enter(call, key, launch, chosen.instance_id)))
         if token and shown:
             ids = json.dumps([one["taskArn"].rpartition("/")[2] for one in shown])
-            record = TokenRecord(_request(call), ids)
+            record = TokenRecord(request_of(call), ids)
             yield from client_tokens.enter(call.account_key, call.operation, f"{key.cluster}/{token}", record)
         return shown, failures
 
@@ -134,7 +134,7 @@ async def _launch(call: Call) -> Launch:
     return Launch(
         record,
         definition,
-        await images_of(call, definition),
+        await pulled_by(call, definition),
         given.get("group") or f"family:{record.family}",
         started_by,
         parse_placement(call, record.document),
@@ -206,7 +206,8 @@ def _reasons(call: Call, key: ClusterKey, no_room: NoRoom) -> Sequence[Mapping[s
     ]
 
 
-def _request(call: Call) -> str:
+def request_of(call: Call) -> str:
+    """What tells whether a request is the same as another one."""
     return hashlib.sha256(json.dumps(call.input, sort_keys=True).encode()).hexdigest()
 
 
@@ -216,7 +217,7 @@ def _answered_before(call: Call, key: ClusterKey, token: str) -> Work[Sequence[M
     found = yield from client_tokens.find(call.account_key, call.operation, f"{key.cluster}/{token}")
     if found is None:
         return None
-    if found.request != _request(call):
+    if found.request != request_of(call):
         raise AwsError("ConflictException", "The clientToken was used with other parameters before.")
     shown = []
     for task_id in json.loads(found.answer):

@@ -1,5 +1,6 @@
 """ECS operations on services: what is wanted is written down, and the orchestrator sees to it."""
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,6 +20,7 @@ from aws.ecs_asking import (
     require_cluster,
 )
 from aws.ecs_deploying import Rollout, begin, rollout, scale
+from aws.ecs_launches import request_of
 from aws.ecs_names import arns, cluster_of, identifier, invalid, name_checked
 from aws.ecs_placing import parse_placement
 from aws.ecs_service_settings import (
@@ -35,11 +37,13 @@ from aws.ecs_tasks import wanted_stopped
 from aws.errors import AwsError
 from orchestrator.records import as_service, service_record
 from orchestrator.state import SchedulingStrategy, Service, ServiceStatus, StopCode
-from storage.metadata import deployments, services, tasks
+from storage.metadata import client_tokens, deployments, services, tasks
+from storage.metadata.client_tokens import TokenRecord
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work
 from storage.metadata.services import ServiceRecord
 
+_NOT_IDEMPOTENT = "Creation of service was not idempotent."
 _DAEMON = SchedulingStrategy.DAEMON
 _ROLLING = ("taskDefinition", "forceNewDeployment", "networkConfiguration", "platformVersion")
 """Members of UpdateService that begin a new deployment; the others act on the one that is there."""
@@ -59,12 +63,33 @@ async def create_service(call: Call) -> Answer:
 
     def work() -> Work[Mapping[str, Any]]:
         yield from active(key)
+        if (yield from _made_before(call, key, service.name)):
+            return (yield from _shown(call, key, service.name))
         if not (yield from services.create(service_record(key, service, document))):
-            raise invalid("Creation of service was not idempotent.")
+            raise invalid(_NOT_IDEMPOTENT)
         yield from begin(key, service.name, service.desired, made)
         return (yield from _shown(call, key, service.name))
 
     return {"service": await change(call, key, work)}
+
+
+def _made_before(call: Call, key: ClusterKey, name: str) -> Work[bool]:
+    """Whether this very request, by its clientToken, has made the service; the token is remembered otherwise."""
+    token = call.input.get("clientToken")
+    if not token:
+        return False
+    if len(token) > 64:
+        raise invalid("clientToken can have at most 64 characters.")
+    scoped = f"{key.cluster}/{token}"
+    found = yield from client_tokens.find(call.account_key, call.operation, scoped)
+    if found is None:
+        made = TokenRecord(request_of(call), json.dumps(name))
+        yield from client_tokens.enter(call.account_key, call.operation, scoped, made)
+        return False
+    record = yield from services.find(key, name)
+    if found.request != request_of(call) or record is None or record.status != ServiceStatus.ACTIVE.value:
+        raise invalid(_NOT_IDEMPOTENT)
+    return True
 
 
 def _new(call: Call, key: ClusterKey) -> Service:

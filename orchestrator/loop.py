@@ -13,14 +13,14 @@ from dataclasses import dataclass, field, replace
 from estiva.errors import RegistryError
 from orchestrator import moves
 from orchestrator.engines import Driver, EngineDown, Refused, TaskView
-from orchestrator.facts import ClusterFacts, change_task, load
+from orchestrator.facts import ClusterFacts, change_task, load, say
 from orchestrator.fleet import Engine
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
 from orchestrator.records import as_instance, instance_record
 from orchestrator.running import TaskRun
-from orchestrator.scheduling import Scheduling
-from orchestrator.state import DesiredStatus, Instance, Resources, TaskStatus
+from orchestrator.scheduling import QUIET, Scheduling
+from orchestrator.state import DesiredStatus, Instance, Resources, Task, TaskStatus
 from storage.metadata import clusters, container_instances, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Database, Work
@@ -30,6 +30,7 @@ logger = logging.getLogger("estiva.orchestrator")
 LEASE = 15.0
 """Seconds after which another process takes over from one that is heard of no more."""
 RENEW_EVERY = 5.0
+BOUND = "(task {task}) is not replaced: (container-instance {instance}) is lost, and the task has a volume of its host."
 LOOK_EVERY = 0.2
 """Seconds between looks at whether anything was committed anywhere."""
 
@@ -205,8 +206,30 @@ class ClusterLoop:
             silence = engine.silent_for(now) if engine is not None else 0.0
             if engine is None and task.instance_id not in facts.instances:
                 silence = now - task.created_at
-            if silence > patience:
+            if silence <= patience:
+                continue
+            begun = task.status >= TaskStatus.ACTIVATING and task.desired is DesiredStatus.RUNNING
+            if begun and task.instance_id in facts.instances and await self._is_bound(task):
+                await self._say_bound(task)
+            else:
                 await self._lose_one(task.task_id, silence)
+
+    async def _is_bound(self, task: Task) -> bool:
+        """Whether it has files of its host: then it may still be at them, and another one would not find them."""
+        record = await self._database.read(tasks.find(self.key, task.task_id))
+        if record is None:
+            return False
+        try:
+            definition = await self._world.launching.definition(self.key, record)
+        except Refused:
+            return False
+        return any(volume.host_path is not None for volume in definition.volumes)
+
+    async def _say_bound(self, task: Task) -> None:
+        if task.service is not None:
+            told = BOUND.format(task=task.task_id, instance=task.instance_id)
+            name = task.service
+            await self._database.write(lambda: say(self.key, name, told, QUIET), durable=False)
 
     async def _lose_one(self, task_id: str, silence: float) -> None:
         logger.warning("task %s is lost: its engine is silent for %.0f s", task_id, silence)

@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections import defaultdict
-from collections.abc import Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 
 from orchestrator import rollout
@@ -49,6 +49,8 @@ from orchestrator.state import (
 from storage.metadata import deployments, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work
+from storage.metadata.services import ServiceRecord
+from storage.metadata.task_definitions import DefinitionRecord
 
 QUIET = 600.0
 """Seconds in which an event that says the same is not noted again."""
@@ -187,7 +189,7 @@ class _Carrying:
             images=deployment.images,
             health=HealthStatus.UNKNOWN,
         )
-        document = task_document(definition)
+        document = task_document(definition) | {"tags": propagated(self.service.record, record)}
         yield from tasks.create(task_record(self.key, task, document), self.own_images(definition, deployment.images))
         self.told["has started {count} tasks: {tasks}."].append(task.task_id)
 
@@ -247,6 +249,17 @@ class _Carrying:
         images = () if record is None else self.own_images(self.read(record), as_deployment(back).images)
         yield from deployments.create(fresh, images)
         yield from say(self.key, self.name, f"rolling back to deployment {again}.")
+
+
+def propagated(service: ServiceRecord, definition: DefinitionRecord) -> Sequence[Mapping[str, str]]:
+    """The tags that a service's tasks get: its own or its task definition's, as `propagateTags` says; else none."""
+    match service.document.get("propagateTags"):
+        case "SERVICE":
+            return list(service.document.get("tags", ()))
+        case "TASK_DEFINITION":
+            return list(definition.tags)
+        case _:
+            return []
 
 
 def new_deployment_id() -> str:

@@ -7,6 +7,7 @@ from botocore.exceptions import WaiterError
 
 from tests.aws.clients import new_name, put, refused
 from tests.aws.ecs_facts import ARN, Client, Ecs, stopped
+from tests.security.secured import statement
 
 QUICK = {"Delay": 1, "MaxAttempts": 3}
 
@@ -43,6 +44,43 @@ def test_a_service_is_stable_when_its_deployment_is_all_there_is_and_healthy(ecs
     assert sorted(arn.rpartition("/")[2] for arn in listed) == sorted(ids)
     shown = described(client, cluster)
     assert (shown["runningCount"], shown["pendingCount"], shown["tags"][0]["key"]) == (2, 0, "deploy-on-push")
+
+
+def test_a_service_that_is_asked_for_again_with_the_same_token_is_the_same(ecs: Ecs) -> None:
+    cluster, family, client = ecs.cluster(), ecs.definition(), ecs.client
+    first = create(ecs, cluster, family, clientToken="token")
+    again = create(ecs, cluster, family, clientToken="token")
+    assert (again["serviceArn"], again["deployments"][0]["id"]) == (first["serviceArn"], first["deployments"][0]["id"])
+    said = ("InvalidParameterException", "Creation of service was not idempotent.")
+    asked = {"cluster": cluster, "serviceName": "web", "taskDefinition": family, "desiredCount": 2}
+    assert refused(client.create_service, **asked) == said
+    assert refused(client.create_service, **{**asked, "clientToken": "token", "desiredCount": 3}) == said
+    client.delete_service(cluster=cluster, service="web", force=True)
+    assert refused(client.create_service, **asked, clientToken="token") == said
+
+
+def test_who_may_not_pull_an_image_launches_nothing_of_it(ecs: Ecs) -> None:
+    ecr, cluster, name = ecs.front.client(), ecs.cluster(), new_name()
+    ecr.create_repository(repositoryName=name)
+    put(ecr, name, "1", "first")
+    family, foreign = ecs.definition(image=f"{ecs.front.host}/{name}:1"), ecs.definition()
+    arn = f"arn:aws:ecr:us-east-1:{ARN.split(':')[4]}:repository/{name}"
+    runner = ecs.user("AmazonECS_FullAccess")
+    asked = {"cluster": cluster, "taskDefinition": family}
+    service = {**asked, "serviceName": "web", "desiredCount": 1}
+
+    for code, text in (refused(runner.run_task, **asked), refused(runner.create_service, **service)):
+        assert code == "AccessDeniedException"
+        assert text.endswith(f"is not authorized to perform: ecr:BatchGetImage on resource: {arn}")
+    assert ecs.client.list_tasks(cluster=cluster)["taskArns"] == []
+    assert runner.run_task(cluster=cluster, taskDefinition=foreign)["failures"] == []
+
+    puller = ecs.user("AmazonECS_FullAccess", statement("ecr:BatchGetImage", arn))
+    assert puller.run_task(**asked)["failures"] == []
+    puller.create_service(**service)
+    code, _ = refused(runner.update_service, cluster=cluster, service="web", forceNewDeployment=True)
+    assert code == "AccessDeniedException"
+    runner.update_service(cluster=cluster, service="web", desiredCount=2)
 
 
 def test_a_new_revision_begins_a_deployment_and_a_count_alone_does_not(ecs: Ecs) -> None:

@@ -205,6 +205,23 @@ async def test_tasks_of_a_lost_engine_are_replaced_and_stopped_when_it_returns(c
     assert runs(cluster) == 2
 
 
+async def test_a_task_with_a_volume_of_its_host_is_not_replaced_elsewhere_until_it_is_stopped(cluster: Cluster) -> None:
+    volume = {"name": "data", "host": {"sourcePath": "/srv/data"}}
+    await cluster.create_service(await cluster.register(volumes=[volume]))
+    async with cluster.acting():
+        await cluster.until(lambda: _is_steady(cluster))
+        [bound] = [task for task in await cluster.running() if task.instance_id == "e1"]
+        cluster.engines["e1"].down = True
+
+        async def is_said() -> bool:
+            return any(f"(task {bound.task_id}) is not replaced" in told for told in await cluster.events())
+
+        await cluster.until(is_said)
+        assert bound.task_id in {task.task_id for task in await cluster.running()}
+        await cluster.stop(bound.task_id)
+        await cluster.until(lambda: _all_on(cluster, "e2"))
+
+
 async def _all_on(cluster: Cluster, instance: str) -> bool:
     return [task.instance_id for task in await cluster.running()] == [instance] * 2
 
