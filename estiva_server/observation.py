@@ -34,9 +34,9 @@ class Observation(Observer):
         self._tallies.request(method, label, status, seconds, sent)
         if self._log is not None:
             client = request.client[0] if request.client else ""
-            agent = request.fields.get(b"user-agent").decode("latin-1")
-            target = request.target.decode("latin-1")
-            self._log.write(AccessEntry(request.id.decode(), client, method, target, status, sent, seconds, agent))
+            agent = request.fields.get(b"user-agent")
+            entry = AccessEntry(request.id.decode(), client, method, request.target, status, sent, seconds, agent)
+            self._log.write(entry)
 
     def refused(self, status: int, client: tuple[str, int] | None) -> None:
         """See `Observer.refused`."""
@@ -48,9 +48,8 @@ class Observation(Observer):
         if self._log is not None:
             client = scope["client"][0] if scope.get("client") else ""
             agent = next((value for name, value in scope["headers"] if name == b"user-agent"), b"")
-            target = scope.get("raw_path", b"").decode("latin-1")
-            user_agent = agent.decode("latin-1")
-            self._log.write(AccessEntry(request_id, client, scope["method"], target, status, sent, seconds, user_agent))
+            target = scope.get("raw_path", b"")
+            self._log.write(AccessEntry(request_id, client, scope["method"], target, status, sent, seconds, agent))
 
 
 class ObservedApp:

@@ -18,7 +18,7 @@ _LARGEST_SECTION = 8 * 1024
 class Fields:
     """The header fields of a simple request."""
 
-    __slots__ = ("all", "authorization", "close")
+    __slots__ = ("_first", "all", "authorization", "close")
 
     def __init__(self, fields: list[tuple[bytes, bytes]], authorization: bytes, close: bool) -> None:
         self.all = fields
@@ -26,13 +26,11 @@ class Fields:
         changed."""
         self.authorization = authorization
         self.close = close
+        self._first = dict(reversed(fields))
 
     def get(self, name: bytes) -> bytes:
         """The value of the first field of this (lower-case) name, or nothing."""
-        for field, value in self.all:
-            if field == name:
-                return value
-        return b""
+        return self._first.get(name, b"")
 
 
 class SimpleRequest:

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from estiva.errors import RegistryError, StorageFull, Unavailable
 from storage.metadata.database import ConstraintError, Rows, Statement, Work
+from storage.metadata.wal_index import find_header
 
 T = TypeVar("T")
 
@@ -64,6 +65,7 @@ class SQLiteDatabase:
         self._held: int | None = None
         self._closing = False
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        self._header = find_header(path)  # mapped since the reader looked at the file
         self._thread = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -85,9 +87,14 @@ class SQLiteDatabase:
         return await asyncio.shield(future)
 
     def version(self) -> int:
-        """See `Database.version`: SQLite counts the commits of every other connection for us."""
+        """See `Database.version`: SQLite tells of the commits of every other connection, mostly in memory."""
         if self._held is not None:
             return self._held
+        if self._header is not None:
+            return self._header.number()
+        return self._ask_version()
+
+    def _ask_version(self) -> int:
         try:
             number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
         except sqlite3.Error as error:
@@ -111,6 +118,7 @@ class SQLiteDatabase:
         self._closing = True
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
+        self._header = None  # its memory goes with the connections
         self._writer.close()
         self._reader.close()
 
