@@ -15,7 +15,9 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from estiva_server import task_metrics
 from estiva_server.storage_metrics import StorageTallies
+from orchestrator.figures import Figures
 from storage.metadata.events import Backlog
 
 BOUNDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
@@ -82,6 +84,7 @@ class Tallies:
         self.storage = StorageTallies()
         self.pulled_through: dict[str, int] = {}
         self.replicated: dict[str, int] = {}
+        self.tasks = Figures()
 
     def pull_through(self, result: str) -> None:
         """Count a pull through the cache, or a blob that came from upstream."""
@@ -116,12 +119,14 @@ class Tallies:
             self.pulled_through[result] = self.pulled_through.get(result, 0) + count
         for result, count in other.replicated.items():
             self.replicated[result] = self.replicated.get(result, 0) + count
+        task_metrics.merge(self.tasks, other.tasks)
 
     def as_json(self) -> str:
         """Everything, for another process to read with `from_json`."""
         requests = [[*key, tally.buckets, tally.seconds, tally.sent] for key, tally in self.requests.items()]
         others = {"refused": self.refused, "repeated": self.repeated, "pulled_through": self.pulled_through}
         others["replicated"] = self.replicated
+        others["tasks"] = task_metrics.as_value(self.tasks)
         return json.dumps(
             {"requests": requests, "events": vars(self.events), "storage": self.storage.as_value(), **others}
         )
@@ -134,6 +139,7 @@ class Tallies:
         vars(tallies.events).update(value["events"])
         tallies.storage.take_value(value["storage"])
         tallies.pulled_through, tallies.replicated = value["pulled_through"], value["replicated"]
+        tallies.tasks = task_metrics.from_value(value["tasks"])
         for method, route, status, buckets, seconds, sent in value["requests"]:
             tally = tallies.requests[method, route, status] = Tally()
             tally.buckets, tally.seconds, tally.sent = buckets, seconds, sent
@@ -203,7 +209,18 @@ def _families(total: Tallies) -> Iterator[Metric]:
         copies.add_metric([result], count)
     up = GaugeMetricFamily("estiva_up", "1 while the registry runs.", value=1)
     return iter(
-        (seconds, sent, refused, repeated, through, copies, *_events(total.events), *total.storage.families(), up)
+        (
+            seconds,
+            sent,
+            refused,
+            repeated,
+            through,
+            copies,
+            *_events(total.events),
+            *total.storage.families(),
+            *task_metrics.families(total.tasks),
+            up,
+        )
     )
 
 

@@ -3,7 +3,7 @@
 import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from aws.ecs_parts import EcsParts, ImageFound
@@ -15,6 +15,7 @@ from orchestrator.acting import LocalEngine, Orchestrator
 from orchestrator.engines import Driver
 from orchestrator.engines.docker import DockerEngine
 from orchestrator.engines.host_access import HostAccess
+from orchestrator.figures import Figures
 from orchestrator.launching import Launching, Meanings
 from orchestrator.looking import Looking
 from orchestrator.loop import Pace, World
@@ -43,13 +44,14 @@ class Orchestration:
     looking: Looking
 
 
-def build_orchestration(settings: Settings, database: Database, security: Security) -> Orchestration:
-    """The parts; engines are only asked once a cluster is there."""
+def build_orchestration(settings: Settings, database: Database, security: Security, figures: Figures) -> Orchestration:
+    """The parts, which count in `figures`; engines are only asked once a cluster is there."""
     own, looking = own_registry(settings), Looking(database, connecting(settings))
     if not settings.orchestrator:
         return Orchestration(own, None, None, looking)
     local = local_engine(settings)
-    orchestrator = Orchestrator(build_world(settings, database, security, own), local)
+    world = replace(build_world(settings, database, security, own), figures=figures)
+    orchestrator = Orchestrator(world, local)
     return Orchestration(own, local, orchestrator, looking)
 
 

@@ -14,6 +14,7 @@ from estiva.errors import RegistryError
 from orchestrator import moves
 from orchestrator.engines import Driver, EngineDown, Refused, TaskView
 from orchestrator.facts import ClusterFacts, change_task, load, say
+from orchestrator.figures import MOST_TASKS, Figures, label_of
 from orchestrator.fleet import Engine
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
@@ -33,6 +34,9 @@ RENEW_EVERY = 5.0
 BOUND = "(task {task}) is not replaced: (container-instance {instance}) is lost, and the task has a volume of its host."
 LOOK_EVERY = 0.2
 """Seconds between looks at whether anything was committed anywhere."""
+
+MEASURE_EVERY = 15.0
+"""Seconds between two looks at what tasks use."""
 
 Connect = Callable[[str], Driver]
 """A driver for an engine's endpoint. ValueError where it is none that is known."""
@@ -62,6 +66,7 @@ class World:
     pace: Pace = field(default_factory=Pace)
     disk_reserve: int = 0
     """Bytes that are kept free on an engine's disk: images that nothing needs go for it. 0: nothing is done."""
+    figures: Figures = field(default_factory=Figures)
 
 
 class ClusterLoop:
@@ -76,6 +81,8 @@ class ClusterLoop:
         self._runs: dict[str, TaskRun] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
         self._images = HostImages(world.database, world.launching, world.disk_reserve, self.wake)
+        self._measuring: asyncio.Task[None] | None = None
+        self._measured_at = -MEASURE_EVERY
         self._woken = asyncio.Event()
         self._renewed_at = 0.0
         self._zombies: set[asyncio.Task[None]] = set()
@@ -119,6 +126,9 @@ class ClusterLoop:
         """Act no more; what runs goes on running."""
         self._renewed_at = 0.0
         ending = [*self._running.values(), *self._following.values(), *self._zombies]
+        if self._measuring is not None:
+            ending.append(self._measuring)
+        self._world.figures.forget(label_of(self.key))
         for one in ending:
             one.cancel()
         await asyncio.gather(*ending, return_exceptions=True)
@@ -153,11 +163,14 @@ class ClusterLoop:
         now = time.time()
         unprepared = self._images.ahead(facts, self._engines)
         self._images.make_room(self._engines)
-        planned = self._world.scheduling.look(facts, now, unprepared)
+        world = self._world
+        planned = world.scheduling.look(facts, now, unprepared)
         if planned.has_work:
-            carry_out = self._world.scheduling.carry_out
+            carry_out = world.scheduling.carry_out
             await self._database.write(lambda: carry_out(self.key, now, unprepared), durable=False)
             facts = await self._database.read(load(self.key)) or facts
+        world.figures.look(label_of(self.key), facts, world.scheduling.checked(facts), now)
+        self._measure(facts)
         await self._lose(facts)
         self._start_runs(facts)
         return planned.wake_at
@@ -234,7 +247,11 @@ class ClusterLoop:
     async def _lose_one(self, task_id: str, silence: float) -> None:
         logger.warning("task %s is lost: its engine is silent for %.0f s", task_id, silence)
         now = time.time()
-        await self._database.write(lambda: change_task(self.key, task_id, lambda task: moves.lost(task, silence, now)))
+        task = await self._database.write(
+            lambda: change_task(self.key, task_id, lambda task: moves.lost(task, silence, now))
+        )
+        if task is not None:
+            self._world.figures.ended(label_of(self.key), task)
         run = self._running.pop(task_id, None)
         if run is not None:
             run.cancel()
@@ -253,7 +270,7 @@ class ClusterLoop:
     def _run(self, task_id: str, engine: Engine) -> None:
         world = self._world
         run = TaskRun(self.key, task_id, engine, self._database, world.launching, world.pace.drain)
-        run.changed = self.wake
+        run.changed, run.figures = self.wake, world.figures
         self._runs[task_id] = run
         running = self._running[task_id] = asyncio.create_task(run.run())
 
@@ -266,6 +283,24 @@ class ClusterLoop:
             self.wake()
 
         running.add_done_callback(ended)
+
+    def _measure(self, facts: ClusterFacts) -> None:
+        """Ask engines now and then what tasks use."""
+        if time.monotonic() - self._measured_at < MEASURE_EVERY:
+            return
+        self._measured_at = time.monotonic()
+        if self._measuring is None or self._measuring.done():
+            running = [task for task in facts.tasks.values() if task.status is TaskStatus.RUNNING]
+            self._measuring = asyncio.create_task(self._measure_all(running[:MOST_TASKS]))
+
+    async def _measure_all(self, running: list[Task]) -> None:
+        found = {}
+        for task in running:
+            engine = self._engines.get(task.instance_id or "")
+            if engine is not None and not engine.trouble:
+                with contextlib.suppress(EngineDown, Refused):
+                    found[task.task_id] = (task, await engine.driver.usage(task.task_id))
+        self._world.figures.used(label_of(self.key), found)
 
     # --- what engines tell
 

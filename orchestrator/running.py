@@ -21,6 +21,7 @@ from orchestrator.engines import (
 )
 from orchestrator.engines.steps import is_restarted
 from orchestrator.facts import change_task, keep_lines
+from orchestrator.figures import Figures, label_of
 from orchestrator.fleet import Engine
 from orchestrator.launching import Launching
 from orchestrator.records import as_task
@@ -57,6 +58,7 @@ class TaskRun:
         self._touched = asyncio.Event()
         self._unwanted = asyncio.Event()
         self._stopping = False
+        self.figures = Figures()
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of the task that is stored."""
 
@@ -122,6 +124,7 @@ class TaskRun:
         while await self._judged(view, definition) is TaskStatus.ACTIVATING:
             await self._nap(LOOK_EVERY)
             view = await self._driver.advance(spec)
+        self.figures.launched(label_of(self.key), task)
 
     async def _judged(self, view: TaskView, definition: TaskDefinition) -> TaskStatus | None:
         """What the task is by this view; None where it is not wanted any more."""
@@ -169,6 +172,7 @@ class TaskRun:
         views = {one.name: one for one in view.containers}
         if any(one.name in views and is_restarted(one, views[one.name]) for one in definition.containers):
             view = await self._driver.advance(await self._again(definition))
+            self.figures.restarted(label_of(self.key), task)
         seen = await self._seen(view, definition)
         if seen is None or seen.desired is DesiredStatus.STOPPED:
             return
@@ -212,7 +216,8 @@ class TaskRun:
         await self._change(partial(moves.reached, status=TaskStatus.DEPROVISIONING))
         lines = await self._lines()
         await self._driver.forget(self.task_id)
-        await self._change(partial(moves.ended, now=time.time()), lines)
+        ended = await self._change(partial(moves.ended, now=time.time()), lines)
+        self.figures.ended(label_of(self.key), ended or task)
 
     def _is_drained(self, task: Task, definition: TaskDefinition) -> bool:
         """Whether requests may still come to it: it runs well and has ports, and only its service lets it go."""

@@ -100,6 +100,11 @@ class Scheduling:
             yield from _Carrying(self._read, self._own_images, facts, facts.services[name], now).all_of(made.actions)
         return done
 
+    def checked(self, facts: ClusterFacts) -> dict[str, bool]:
+        """Deployment → whether a health check says which of its tasks are healthy."""
+        current = [each for service in facts.services.values() for each in service.current]
+        return {each.deployment_id: self._demand(facts, each).checked for each in current}
+
     def _quieted(self, facts: ServiceFacts, made: Plan) -> Plan:
         """Without the event that was the last one: that alone is nothing to do."""
         actions = [

@@ -1,11 +1,14 @@
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from estiva_server.metrics import BOUNDS, Metrics, Tallies
+from orchestrator.engines import Usage
+from orchestrator.state import DesiredStatus, StopCode, Task, TaskStatus
 from registry.collecting import Collected
 from registry.scrubbing import Scrubbed
 from storage.metadata.events import Backlog
@@ -160,3 +163,26 @@ def test_the_room_is_told_where_it_is_known() -> None:
     tallies.storage.room = (500, 10)
     seen = samples(Metrics(Tallies.from_json(tallies.as_json())).page())
     assert (seen["estiva_storage_free_bytes", ()], seen["estiva_storage_reserve_bytes", ()]) == (500, 10)
+
+
+def test_tasks_are_told_by_whichever_worker_acts(tmp_path: Path) -> None:
+    acting = Tallies()
+    task = Task("t1", "default", "web", 1, DesiredStatus.STOPPED, TaskStatus.STOPPED, 0.0, service="web")
+    acting.tasks.launched("default", task)
+    failed = replace(task, stop_code=StopCode.TASK_FAILED_TO_START, stopped_reason="CannotPullContainerError: gone")
+    acting.tasks.ended("default", failed)
+    acting.tasks.ended("default", replace(task, stop_code=StopCode.USER_INITIATED))
+    acting.tasks.services["default"] = {("web", "desired"): 3}
+    acting.tasks.used("default", {"t1": (task, [Usage("app", 1.5, 2048)])})
+    (tmp_path / "1.json").write_text(acting.as_json())
+
+    seen = samples(Metrics(Tallies(), tmp_path).page())
+    web = {"cluster": "default", "service": "web"}
+    assert seen["estiva_service_tasks", labels(**web, state="desired")] == 3
+    assert seen["estiva_task_launches_total", labels(**web)] == 1
+    why = labels(**web, code="TaskFailedToStart", reason="CannotPullContainerError")
+    assert [value for (name, _), value in seen.items() if name == "estiva_task_failures_total"] == [1]
+    assert seen["estiva_task_failures_total", why] == 1
+    container = labels(**web, task="t1", container="app")
+    assert seen["estiva_task_cpu_seconds_total", container] == 1.5
+    assert seen["estiva_task_memory_bytes", container] == 2048

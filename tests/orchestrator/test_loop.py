@@ -243,3 +243,21 @@ async def test_a_draining_instance_is_emptied(cluster: Cluster) -> None:
         await cluster.database.write(drain)
         await cluster.until(lambda: _all_on(cluster, "e2"))
         await cluster.until(lambda: _is_empty(cluster, "e1"))
+
+
+async def test_services_and_tasks_are_counted(cluster: Cluster) -> None:
+    await cluster.create_service(await cluster.register())
+    async with cluster.acting():
+        await cluster.until(lambda: _is_steady(cluster))
+        figures = cluster.figures
+        wanted = {("web", "desired"): 2, ("web", "running"): 2, ("web", "pending"): 0, ("web", "healthy"): 2}
+        await cluster.until(lambda: _counts(figures.services["default"], wanted))
+        victim = (await cluster.running())[0]
+        cluster.engines[str(victim.instance_id)].kill(victim.task_id, "web")
+        await cluster.until(lambda: _counts(figures.failures, {("default", "web", "EssentialContainerExited", ""): 1}))
+        await cluster.until(lambda: _counts(figures.launches, {("default", "web"): 3}))
+    assert figures.services == {}, "another process may act for the cluster now"
+
+
+async def _counts(found: object, wanted: object) -> bool:
+    return found == wanted
