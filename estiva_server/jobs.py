@@ -21,6 +21,7 @@ LOOK_FOR_LIFECYCLES_EVERY = 60.0
 AUDIT_EVERY = 3600.0
 AT_ONCE = 500
 SCRUB_EVERY = 60.0
+TELL_OF_COLLECTION_EVERY = 10.0
 QUEUE_EVERY = 1.0
 
 
@@ -57,9 +58,14 @@ class Collection:
         self._tallies = tallies
 
     async def __call__(self) -> None:
-        """Collect once, and say so where there was something to collect."""
+        """Collect until nothing is due, and now and then say so where there was something to collect."""
+        while not await self._collect():
+            pass
+
+    async def _collect(self) -> bool:
+        """Collect for a while: whether nothing more was due."""
         begin = monotonic()
-        done = await self._collecting.run()
+        done = await self._collecting.run(TELL_OF_COLLECTION_EVERY)
         seconds = monotonic() - begin
         self._tallies.collected(done, seconds, await self._collecting.candidates())
         if done.trashed or done.removed:
@@ -67,6 +73,7 @@ class Collection:
                 "garbage collection: %d blobs (%d bytes) to the trash, %d (%d bytes) removed",
                 *(done.trashed, done.trashed_bytes, done.removed, done.removed_bytes),
             )
+        return done.finished
 
 
 class Scrub:

@@ -81,16 +81,14 @@ class Collecting:
         self._retention = retention
 
     async def run(self, seconds: float = inf) -> Collected:
-        """Sweep and empty the trash until nothing is due, or about so many seconds have passed."""
+        """Sweep and empty the trash, by turns, until nothing is due or about so many seconds have passed."""
         total = Collected()
         # Two at once read the same tick, and write the same: neither needs to be told of the other.
         even = await self._database.write(lambda: collection.tick(collection.UNEVEN), serializable=False)
         if not even or await self._database.read(collection.is_held()):
             total.postponed = True
             return total
-        end = monotonic() + seconds
-        for step in (self._sweep, self._remove):
-            total.finished = total.finished and await _repeat(step, total, end)
+        total.finished = await _repeat(self._sweep_and_remove, total, monotonic() + seconds)
         return total
 
     async def status(self) -> CollectionStatus:
@@ -110,6 +108,12 @@ class Collecting:
     async def hold(self, seconds: float) -> None:
         """Collect nothing, in any process, for so many seconds from now; 0 ends a hold."""
         await self._database.write(lambda: collection.hold(seconds))
+
+    async def _sweep_and_remove(self) -> Collected:
+        """By turns: while others make candidates as fast as they are judged, the trash would never be emptied."""
+        done = await self._sweep()
+        done.add(await self._remove())
+        return done
 
     async def _sweep(self) -> Collected:
         try:
