@@ -34,7 +34,7 @@ async def test_another_server_cannot_read_it() -> None:
     assert await PullTokens(Seal(bytes([1]) * 32)).principal(TOKENS.issue("t1", WEB)) is None
 
 
-async def test_a_task_may_pull_its_repository_and_do_nothing_else(parts: Parts) -> None:
+async def test_behaviour_11_a_task_may_pull_its_repository_and_do_nothing_else(parts: Parts) -> None:
     principal = await TOKENS.principal(TOKENS.issue("t1", WEB))
     assert principal is not None
     caller, arn = Caller(principal), parts.authority.repository_arn

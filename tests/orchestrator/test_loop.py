@@ -219,7 +219,7 @@ async def test_a_task_with_a_volume_of_its_host_is_not_replaced_elsewhere_until_
         await cluster.until(is_said)
         assert bound.task_id in {task.task_id for task in await cluster.running()}
         await cluster.stop(bound.task_id)
-        await cluster.until(lambda: _all_on(cluster, "e2"))
+        await cluster.until(lambda: _has_stopped(cluster, bound.task_id))
 
 
 async def _all_on(cluster: Cluster, instance: str) -> bool:

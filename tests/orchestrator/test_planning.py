@@ -67,7 +67,7 @@ def healthy(world: World) -> set[str]:
 
 @settings(max_examples=300, deadline=None)
 @given(HAPPENINGS, PERCENTS, st.booleans(), st.sampled_from(list(SchedulingStrategy)))
-def test_a_service_never_has_more_tasks_than_its_maximum_nor_stops_healthy_ones_below_its_minimum(
+def test_behaviour_05_a_service_never_has_more_tasks_than_its_maximum_nor_stops_healthy_ones_below_its_minimum(
     history: list[tuple[str, int]], percents: tuple[int, int], checked: bool, strategy: SchedulingStrategy
 ) -> None:
     world = World(
@@ -155,7 +155,7 @@ def test_while_a_broken_deployment_fails_the_old_tasks_stay() -> None:
         world.now += 1
 
 
-def test_without_the_breaker_launches_are_throttled_up_to_five_minutes() -> None:
+def test_behaviour_18_without_the_breaker_launches_are_throttled_up_to_five_minutes() -> None:
     world = World(desired=1, settings=DeploymentSettings(circuit_breaker=False))
     world.broken.add(world.primary.deployment_id)
     times = []

@@ -95,7 +95,7 @@ class TestPulls:
 
         assert not refused.value.lasting
 
-    async def test_runs_what_is_there_while_the_registry_is_away(self, docker: DockerWorld) -> None:
+    async def test_behaviour_12_runs_what_is_there_while_the_registry_is_away(self, docker: DockerWorld) -> None:
         with Wire(docker.host.registry.port).open() as wire:
             image = Image(f"{wire.host}/{REPOSITORY}", docker.host.digest)
             await docker.driver.pull(image, docker.auth)
@@ -242,7 +242,7 @@ class TestEnds:
 
 
 class TestDefinitions:
-    async def test_limits_memory_and_processor(self, docker: DockerWorld) -> None:
+    async def test_behaviour_17_limits_memory_and_processor(self, docker: DockerWorld) -> None:
         one = container(docker, "stays", "app", memory=64, memory_reservation=32, cpu=256)
         spec = task(one, cpu=512, memory=128)
         await running(docker, spec)
