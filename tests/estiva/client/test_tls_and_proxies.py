@@ -145,11 +145,11 @@ def test_the_command_trusts_and_goes_through_proxies(secure: Secure) -> None:
     assert "name its authority's file in --ca-file" in told
     assert estiva("--server", server, "--ca-file", authority, "repos", "ls").code == 0
     with proxying() as proxy:
-        through = {"HTTPS_PROXY": f"http://{proxy.host}", "ESTIVA_CA_FILE": authority}
-        pushed = estiva("pack", "site", "-t", f"{secure.by_name}/typed:1", "--cmd", "/serve", "-q", **through)
-        assert (pushed.code, pushed.err) == (0, "")
-        assert estiva("tags", f"{secure.by_name}/typed", **through).out == "1\n"
-        assert estiva("--server", f"https://{secure.by_name}", "repos", "ls", **through).code == 0
+        proxied = {"HTTPS_PROXY": f"http://{proxy.host}", "ESTIVA_CA_FILE": authority}
+        through = Estiva({**estiva.environment, **proxied})
+        through.done("pack", "site", "-t", f"{secure.by_name}/typed:1", "--cmd", "/serve", "-q")
+        assert through.done("tags", f"{secure.by_name}/typed").out == "1\n"
+        through.done("--server", f"https://{secure.by_name}", "repos", "ls")
         assert set(proxy.asked) == {f"CONNECT {secure.by_name}"}
 
 
