@@ -5,15 +5,28 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import BarColumn, DownloadColumn, Task, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.progress import Progress as Display
+from rich.text import Text
 
+from estiva.cli.registries import readable
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.progress import Outcome, Progress
 
 _SHOWN = 12
+_WIDTH = 16
+"""Of a bar: with all that stands beside it, it fits into 80 columns."""
 _WORDS: dict[Outcome, str] = {"done": "done", "exists": "is there already", "mounted": "mounted"}
+
+
+class _Rate(TransferSpeedColumn):
+    """In the units of the sizes beside it."""
+
+    def render(self, task: Task) -> Text:
+        """Bytes per second, nothing where none have come."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{readable(int(speed))}/s" if speed else "", style="progress.data.speed")
 
 
 class Bars(Progress):
@@ -22,9 +35,9 @@ class Bars(Progress):
     def __init__(self, console: Console | None = None) -> None:
         self._display = Display(
             TextColumn("{task.description}"),
-            BarColumn(30),
+            BarColumn(_WIDTH),
             DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
+            _Rate(),
             TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[outcome]}"),
             console=console or Console(stderr=True),
