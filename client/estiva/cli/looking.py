@@ -139,7 +139,13 @@ def _show_image(context: typer.Context, image: "Image", as_json: bool) -> None:
     show(context, {**told, "size": readable(image.size)}, as_json)
     show(
         context,
-        [{**step, "size": readable(int(str(step["size"])))} for step in steps],
+        [_in_a_row(step) for step in steps],
         as_json,
         ("layer", "size", "createdBy"),
     )
+
+
+def _in_a_row(step: dict[str, Any]) -> dict[str, Any]:
+    """A step of the history for people: as much of the digest as they look at."""
+    layer = str(step["layer"] or "").partition(":")[2][:12]
+    return {**step, "layer": layer or None, "size": readable(step["size"])}
