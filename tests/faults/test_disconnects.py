@@ -81,19 +81,20 @@ def finish(registry: Registry, target: str, content: bytes) -> int:
     raise AssertionError("the upload never came to its end")
 
 
-def test_an_upload_goes_on_at_the_byte_it_tells_wherever_it_was_cut_off(registry: Registry) -> None:
+@pytest.mark.parametrize("uploads", [UPLOADS, pytest.param(500, marks=[pytest.mark.real, pytest.mark.long])])
+def test_an_upload_goes_on_at_the_byte_it_tells_wherever_it_was_cut_off(registry: Registry, uploads: int) -> None:
     world = World.pushed(registry.port, "cut")
     random = Random(SEED)
     before = descriptors(registry.process.pid), threads(registry.process.pid)
     continued = 0
-    for number in range(UPLOADS):
+    for number in range(uploads):
         content = random.randbytes(random.randrange(1, LARGEST))
         upload = f"/v2/cut/blobs/uploads/{begin_upload(registry.port, 'cut')}"
         cut_off(registry, upload, content, random)
         continued += 0 < finish(registry, upload, content) < len(content)
         if number % 20 == 0:
             assert ask(registry.port, "GET", f"/v2/cut/blobs/{digest_of(content)}").body == content
-    assert continued > UPLOADS / 4
+    assert continued > uploads / 4
     assert settles(lambda: descriptors(registry.process.pid), before[0]) <= before[0]
     assert threads(registry.process.pid) <= before[1] + NEW_THREADS
     world.require_unharmed()
