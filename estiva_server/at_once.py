@@ -19,10 +19,10 @@ from starlette.types import Receive, Scope
 from estiva_server.http import Answer, FileBody, Reply, SimpleRequest
 from registry.api.arriving import ArrivingResponse
 from registry.api.files import FileResponse
-from registry.api.remote import PassedOn
+from registry.api.relaying import HandedOver, PassedOn
 from registry.api.repeating import EXTENSION
 
-Answered = Response | FileResponse | ArrivingResponse | PassedOn
+Answered = Response | FileResponse | ArrivingResponse | PassedOn | HandedOver
 Respond = Callable[[Scope, Receive], Coroutine[Any, Any, Answered | None]]
 
 # Nothing in it is encoded or unusual: path and query are the target's own bytes.
@@ -101,7 +101,7 @@ def _no_body() -> Awaitable[Any]:
 def _answer(response: Answered) -> Answer | None:
     """The answer that this response is, where it is one that the connection can give."""
     _let_go(response)
-    if isinstance(response, ArrivingResponse | PassedOn):
+    if isinstance(response, ArrivingResponse | PassedOn | HandedOver):
         return None
     if response.status_code in _BODILESS or (isinstance(response, FileResponse) and response.verify is not None):
         return None
@@ -113,3 +113,5 @@ def _let_go(response: Answered) -> None:
     """Close the file that the answer names: it is opened when the answer is given, again and again if need be."""
     if isinstance(response, FileResponse | PassedOn):
         response.file.close()
+    elif isinstance(response, HandedOver):
+        response.body.close()

@@ -27,6 +27,8 @@ class Blobs:
         """End the threads, when nobody uses the store any more."""
         for pool in self.threads:
             pool.shutdown()
+        if self.elsewhere is not None:
+            self.elsewhere.hang_up()
 
 
 def build_blobs(settings: Settings) -> Blobs:

@@ -11,6 +11,7 @@ from estiva_server.http.observing import Observer
 from estiva_server.http.simple import SimpleRequest
 from estiva_server.logs import AccessEntry, AccessLog
 from estiva_server.metrics import Tallies
+from registry.api.passing import EXTENSION as PASSING
 
 # Repeated answers are found by their target alone; these are the only routes that offer any.
 _MANIFEST = b"/manifests/"
@@ -103,3 +104,5 @@ class _Request:
         elif message["type"] in _SENDING and not self._bodiless:
             self.sent += message.get("count") or len(message.get("body", b""))
         await self._send(message)
+        if message["type"] == PASSING:
+            self.sent += message["count"]  # which is now what was sent

@@ -8,6 +8,8 @@ from enum import Enum
 from time import monotonic
 from typing import BinaryIO, Protocol
 
+from storage.blobs.direct import DirectBody, Wanted
+
 URL_LIFE = 1200
 """Seconds that an address is good which a client is sent to."""
 _KEPT = 4096
@@ -27,6 +29,14 @@ class RemoteBlobStore(Protocol):
 
     def open_blob_at(self, key: str, offset: int) -> BinaryIO:
         """The blob's bytes from there on, asked for already. Blocks. BlobMissingError."""
+        ...
+
+    def connect_blob(self, key: str, wanted: Wanted) -> DirectBody | None:
+        """A part of the bytes on a plain socket, if that goes well; None otherwise. Blocks."""
+        ...
+
+    def hang_up(self) -> None:
+        """Close the connections that nobody uses. Idempotent."""
         ...
 
     def url_of(self, key: str, seconds: int) -> str:
@@ -70,6 +80,14 @@ class Elsewhere:
             if len(self._urls) > _KEPT:
                 self._urls.popitem(last=False)
         return url
+
+    def connect(self, key: str, wanted: Wanted) -> DirectBody | None:
+        """A part of the bytes on a plain socket, if that goes well; None otherwise. Blocks."""
+        return self._store.connect_blob(key, wanted)
+
+    def hang_up(self) -> None:
+        """Close the connections that nobody uses."""
+        self._store.hang_up()
 
     def open(self, key: str, offset: int) -> BinaryIO:
         """The bytes from there on. Blocks. BlobMissingError."""

@@ -11,6 +11,7 @@ from estiva.reference import Reference, RepositoryName
 from registry.elsewhere import Elsewhere
 from registry.verifying import Proven, Reading, examine
 from storage.blobs import BlobMissingError, BlobStore
+from storage.blobs.direct import DirectBody, Wanted
 from storage.metadata import blobs, manifests, soundness
 from storage.metadata.blobs import BlobRecord
 from storage.metadata.database import Database
@@ -98,6 +99,22 @@ class Pulling:
             opening.add_done_callback(_close_opened)
             raise
 
+    async def connect(self, blob: BlobRecord, wanted: Wanted) -> DirectBody | None:
+        """A part of the blob's bytes on a plain socket, where they are elsewhere and that goes well; None otherwise.
+
+        What it brings is verified by nobody.
+        """
+        if self.elsewhere is None:
+            return None
+        connecting = asyncio.get_running_loop().run_in_executor(
+            self.elsewhere.threads, self.elsewhere.connect, blob.key, wanted
+        )
+        try:
+            return await asyncio.shield(connecting)
+        except (asyncio.CancelledError, GeneratorExit):
+            connecting.add_done_callback(_close_opened)
+            raise
+
     def is_proven(self, blob: BlobRecord) -> bool:
         """Whether this process has read the blob's bytes to their end not long ago, and found them right."""
         return blob.key in self._proven
@@ -138,6 +155,6 @@ class Pulling:
         return False
 
 
-def _close_opened(opening: "asyncio.Future[BinaryIO]") -> None:
-    if not opening.cancelled() and opening.exception() is None:
-        opening.result().close()
+def _close_opened(opening: "asyncio.Future[BinaryIO] | asyncio.Future[DirectBody | None]") -> None:
+    if not opening.cancelled() and opening.exception() is None and (opened := opening.result()) is not None:
+        opened.close()

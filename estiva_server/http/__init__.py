@@ -5,6 +5,7 @@ It knows nothing of registries. What it offers an application beyond ASGI, each 
 
 - `http.response.pathsend`, `http.response.zerocopysend` (ASGI's own): file bodies by the kernel's sendfile; not
   over TLS.
+- `estiva.pass` (`registry.api.passing`): what arrives on another socket, by the kernel's splice; not over TLS.
 - `estiva.answer` (`answers.Remember`): the response about to be sent may be given again, for as long as a
   version stays the same.
 - `estiva.body` (`registry.api.body.PourBody`): a large body goes from the socket to `write` in a worker thread;

@@ -26,6 +26,7 @@ from .phases import AWAITING, Phase
 from .pouring import Pour, Source
 from .refusals import Refusal, refusal_bytes
 from .shared import Shared
+from .splicing import AVAILABLE, SourceError
 
 _MOST_KEPT = 1024 * 1024  # of later requests that came while one is being answered
 _WRITE_APART_FROM = 16 * 1024  # joining a larger body to its head costs more than it saves
@@ -47,7 +48,7 @@ class Connection(HttpToolsProtocol):
         settings = self.shared.settings
         self.phase = Phase.IDLE
         self.since = monotonic()  # when the phase's clock began to run
-        self.offers_sendfile = False
+        self.offers_sendfile = self.offers_splice = False
         self.fresh = True  # no request has been answered yet
         self._heads = HeadReader(settings)
         self.exchange: Exchange | None = None
@@ -66,6 +67,7 @@ class Connection(HttpToolsProtocol):
         """See asyncio.Protocol."""
         super().connection_made(transport)
         self.offers_sendfile = self.scheme == "http" and transport.get_extra_info("socket") is not None
+        self.offers_splice = self.offers_sendfile and AVAILABLE
         self.outlet = Outlet(self.loop, transport, self.shared.settings.sendfile_slice_bytes)
         population = self.shared.population
         if not population.admit(self, self.loop):
@@ -351,6 +353,23 @@ class Connection(HttpToolsProtocol):
             if not complete:
                 self.cycle.disconnected = True
                 self.transport.abort()
+
+    async def pass_on(self, source: int, count: int) -> tuple[int, SourceError | None]:
+        """Send what arrives on a socket after what has been written: how much was sent, and why there was no more.
+
+        The connection breaks if its client takes no more.
+        """
+        self.flow.pause_reading()
+        sent, error = 0, None
+        complete = False
+        try:
+            sent, error = await self.outlet.pass_on(source, count, self.shared.settings.source_patience)
+            complete = error is None or isinstance(error, SourceError)
+        finally:
+            if not complete:
+                self.cycle.disconnected = True
+                self.transport.abort()
+        return sent, error if isinstance(error, SourceError) else None
 
     def resume_writing(self) -> None:
         """See asyncio.Protocol."""

@@ -10,6 +10,7 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from registry.api.body import EXTENSION as BODY_EXTENSION
 from registry.api.body import Write
+from registry.api.passing import EXTENSION as PASS_EXTENSION
 
 from .answers import EXTENSION as ANSWER_EXTENSION
 from .answers import Remembering
@@ -58,6 +59,8 @@ class Exchange(RequestResponseCycle):
         if self.connection.offers_sendfile:
             offered[_ZERO_COPY] = {}
             offered[_PATH_SEND] = {}
+        if self.connection.offers_splice:
+            offered[PASS_EXTENSION] = {}
         if pours:
             offered[BODY_EXTENSION] = self.pour
         cast(dict[str, Any], self.scope)["extensions"] = offered
@@ -85,6 +88,8 @@ class Exchange(RequestResponseCycle):
             await self._start(message)
         elif kind == _ZERO_COPY and self.connection.offers_sendfile:
             await self._send_open_file(cast(dict[str, Any], message))
+        elif kind == PASS_EXTENSION and self.connection.offers_splice:
+            await self._send_source(cast(dict[str, Any], message))
         elif kind == _PATH_SEND and self.connection.offers_sendfile:
             await self._send_path(cast(dict[str, Any], message)["path"])
         else:
@@ -148,6 +153,21 @@ class Exchange(RequestResponseCycle):
             self._account(count)
             await self._send_bytes(file, offset, count)
         if not more_body:
+            await super().send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send_source(self, message: dict[str, Any]) -> None:
+        """The end of the body, from a socket (see `registry.api.passing`)."""
+        count: int = message["count"]
+        if not self.response_started or self.response_complete or self.chunked_encoding:
+            raise RuntimeError("a socket's bytes can only be the end of a body of known length that has started")
+        self._account(count)
+        sent, failure = 0, None
+        if not self.disconnected:
+            self._send_head()
+            sent, failure = await self.connection.pass_on(message["source"], count)
+        message["count"], message["failure"] = sent, None if failure is None else str(failure)
+        self.expected_content_length += count - sent
+        if sent == count:
             await super().send({"type": "http.response.body", "body": b"", "more_body": False})
 
     def _account(self, count: int) -> None:

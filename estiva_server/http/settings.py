@@ -38,6 +38,8 @@ class ConnectionSettings:
     body_window: float = 30.0
     body_rate: int = KIB
     """A body must bring `body_rate` bytes per second, averaged over `body_window` seconds of waiting for it."""
+    source_patience: float = 15.0
+    """How long another server may bring nothing of what is passed on from its socket."""
     linger_timeout: float = 5.0
     linger_bytes: int = 16 * MIB
     """How long, and how much of, an unwanted body is discarded so that its sender can still read the response."""

@@ -14,7 +14,7 @@ from registry.api.call import Call
 from registry.api.creating import Importing
 from registry.api.files import FileResponse, Verify
 from registry.api.ranges import asked_range
-from registry.api.remote import PassedOn
+from registry.api.relaying import HandedOver, PassedOn
 from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.mirroring.arriving import ArrivingBlob
 from registry.mirroring.cache import RemoteSize
@@ -25,7 +25,7 @@ READ_INLINE = 64 * 1024
 READ_FIRST = 64 * 1024 * 1024
 
 
-async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse | PassedOn:
+async def get(registry: Registry, call: Call) -> Response | FileResponse | ArrivingResponse | PassedOn | HandedOver:
     """Send the blob, or the range of it that is asked for."""
     digest = Digest.parse(call.path["digest"])
     find = registry.cache.look_at if call.method == "HEAD" else registry.cache.blob

@@ -24,7 +24,7 @@ from registry.api.body import ClientDisconnected
 from registry.api.call import API_VERSION, Call
 from registry.api.faults import response_to
 from registry.api.files import FileResponse
-from registry.api.remote import PassedOn
+from registry.api.relaying import HandedOver, PassedOn
 from registry.api.rights import (
     CONTINUE_UPLOAD,
     DELETE,
@@ -43,7 +43,7 @@ from registry.api.room import Room
 
 NOBODY = Caller(ANONYMOUS)
 
-Answered = Response | FileResponse | ArrivingResponse | PassedOn
+Answered = Response | FileResponse | ArrivingResponse | PassedOn | HandedOver
 Endpoint = Callable[[Registry, Call], Awaitable[Answered]]
 
 

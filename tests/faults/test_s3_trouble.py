@@ -113,8 +113,9 @@ def test_a_pull_that_s3_cuts_again_and_again_comes_whole(s3_server: S3Server, pr
     assert cutting.done["cut"] >= 5
 
 
+@pytest.mark.parametrize("pulled_before", [False, True])  # then nothing is verified, and the kernel sends it
 def test_a_pull_that_s3_never_ends_is_cut_and_never_looks_complete(
-    s3_server: S3Server, prefix: str, tmp_path: Path
+    s3_server: S3Server, prefix: str, tmp_path: Path, pulled_before: bool
 ) -> None:
     content, trouble = os.urandom(20 * MIB), Misbehaviour(seed=1)
     with (
@@ -122,6 +123,8 @@ def test_a_pull_that_s3_never_ends_is_cut_and_never_looks_complete(
         client_of_registry(tmp_path, s3_server.url(prefix, endpoint=endpoint)) as client,
     ):
         client.put(begin(client), params={"digest": digest_of(content)}, content=content)
+        if pulled_before:
+            assert pull(client, digest_of(content)) == content
         trouble.from_now(cut=1.0)
         with client.stream("GET", f"{REPOSITORY}/{digest_of(content)}") as answer:
             assert answer.status_code == 200

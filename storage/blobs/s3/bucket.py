@@ -232,7 +232,14 @@ class Bucket:
 
     def signed_url(self, name: str, seconds: int) -> str:
         """Where anybody may GET the object for so long. Asks nobody."""
-        url: str = self._public.generate_presigned_url(
+        return self._signed(self._public, name, seconds)
+
+    def own_url(self, name: str, seconds: int) -> str:
+        """The same, at the endpoint that this process uses."""
+        return self._signed(self._client, name, seconds)
+
+    def _signed(self, client: Any, name: str, seconds: int) -> str:
+        url: str = client.generate_presigned_url(
             "get_object", Params={"Bucket": self._name, "Key": name}, ExpiresIn=seconds
         )
         return url

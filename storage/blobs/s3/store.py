@@ -11,12 +11,14 @@ from typing import Any, BinaryIO, cast
 
 from estiva.digest import Algorithm
 from storage.blobs import BlobEntry, BlobMissingError, Upload, UploadBusyError, UploadUnknownError
+from storage.blobs.direct import DirectBody, Wanted
 from storage.blobs.hashing import RunningHash
 from storage.blobs.names import is_storage_key, is_upload_id
 from storage.blobs.s3 import sweeping
 from storage.blobs.s3.adopting import adopt
 from storage.blobs.s3.bucket import Bucket, MultipartMissingError, ObjectMissingError, Part
 from storage.blobs.s3.content import Content, Equipment, part_size
+from storage.blobs.s3.direct import DirectReading, can_read_directly
 from storage.blobs.s3.holding import Renewal
 from storage.blobs.s3.location import S3Location
 from storage.blobs.s3.memory import UploadMemory
@@ -56,6 +58,7 @@ class S3BlobStore:
         self._equipment = Equipment(self._bucket, self._names, UploadMemory(), threads, size_of_part)
         self._holder = secrets.token_hex(16)
         self._renewal = Renewal()
+        self._direct = DirectReading(self._bucket.own_url) if can_read_directly(location.endpoint) else None
         self._lock = threading.Lock()
         self._held: dict[str, S3Upload | None] = {}
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
@@ -191,6 +194,17 @@ class S3BlobStore:
         reader.seek(offset)
         reader.open()
         return cast(BinaryIO, reader)
+
+    def connect_blob(self, key: str, wanted: Wanted) -> DirectBody | None:
+        """A part of the blob's bytes on a socket; None where `open_blob_at` has to do, or to say what is wrong."""
+        if self._direct is None or not is_key(key):
+            return None
+        return self._direct.open(self._names.content(key), wanted)
+
+    def hang_up(self) -> None:
+        """Close the connections that `connect_blob` keeps for its next call."""
+        if self._direct is not None:
+            self._direct.hang_up()
 
     def size_of_blob(self, key: str) -> int:
         """The length of the object with the bytes, asked for by HEAD."""
