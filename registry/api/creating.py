@@ -13,8 +13,7 @@ async def require_repository(registry: Registry, call: Call) -> None:
 
     Unauthorized, Denied; NameUnknown where pushes create none.
     """
-    push = await require_push(registry, call)
-    if push.create is not None:
+    if not await _exists_or_may(registry, call):
         await registry.creating.on_push(call.repository, _reason(call), call.caller.actor)
 
 
@@ -23,13 +22,21 @@ async def require_push(registry: Registry, call: Call) -> Push:
 
     Unauthorized, Denied.
     """
+    exists = await _exists_or_may(registry, call)
+    actor, name = call.caller.actor, call.repository
+    if exists:
+        return Push(actor, is_copy(call))
+    return Push(actor, is_copy(call), lambda: registry.creating.by_push(name, _reason(call), actor))
+
+
+async def _exists_or_may(registry: Registry, call: Call) -> bool:
+    """Whether the repository exists; where it does not, the caller may create it. Unauthorized, Denied."""
     if is_copy(call):
         await call.require(REPLICATE)
-    actor, name = call.caller.actor, call.repository
-    if await registry.listing.exists(name):
-        return Push(actor, is_copy(call))
+    if await registry.listing.exists(call.repository):
+        return True
     await call.require(CREATE_REPOSITORY)
-    return Push(actor, is_copy(call), lambda: registry.creating.by_push(name, _reason(call), actor))
+    return False
 
 
 def _reason(call: Call) -> AppliedFor:

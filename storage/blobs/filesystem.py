@@ -7,10 +7,10 @@ Several processes may share the directory: what they must agree on (who writes t
 is held by the file system. Nothing temporary is ever outside `uploads`.
 """
 
+import io
 import os
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -19,7 +19,7 @@ from storage.blobs import BlobEntry, BlobMissingError, Room, Upload, UploadUnkno
 from storage.blobs.directories import prepare
 from storage.blobs.file_upload import FileUpload
 from storage.blobs.hashing import RunningHashes
-from storage.blobs.held_file import create_file, hold_file, is_idle
+from storage.blobs.held_file import begin_file, create_file, hold_file, is_idle
 from storage.blobs.listing import list_blobs
 from storage.blobs.names import is_storage_key, is_upload_id
 
@@ -40,15 +40,22 @@ class FilesystemBlobStore:
     def open_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
         """Continue an upload: with the hash that this process kept, or else a second pass over the file at commit."""
         path = self._upload_path(upload_id)
-        file = hold_file(path)
-        running = self._waiting.take(upload_id, algorithm, os.fstat(file.fileno()).st_size)
-        return FileUpload(path, self._blobs, file, running, self._waiting)
+        return self._held(path, hold_file(path), algorithm)
 
     def begin_upload(self, upload_id: str, algorithm: Algorithm = Algorithm.SHA256) -> Upload:
-        """Create and open it."""
-        with suppress(FileExistsError):
-            self.create_upload(upload_id)
-        return self.open_upload(upload_id, algorithm)
+        """Create and hold it in one go."""
+        if not is_upload_id(upload_id):
+            raise ValueError("not an upload id")
+        path = self._uploads / upload_id
+        try:
+            file = begin_file(path)
+        except FileExistsError:
+            file = hold_file(path)
+        return self._held(path, file, algorithm)
+
+    def _held(self, path: Path, file: io.FileIO, algorithm: Algorithm) -> FileUpload:
+        running = self._waiting.take(path.name, algorithm, os.fstat(file.fileno()).st_size)
+        return FileUpload(path, self._blobs, file, running, self._waiting)
 
     def upload_offset(self, upload_id: str) -> int:
         """The length of the upload's file."""

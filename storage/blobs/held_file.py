@@ -19,6 +19,21 @@ def create_file(path: Path) -> None:
         os.close(descriptor)
 
 
+def begin_file(path: Path) -> io.FileIO:
+    """The empty file of a new upload, held as by `hold_file`. FileExistsError, UploadUnknownError, UploadBusyError.
+
+    Another process may have found it before it was locked: it may hold something then.
+    """
+    file = io.FileIO(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600), "r+")
+    try:
+        os.fchmod(file.fileno(), 0o600)  # whatever the umask took away
+        _lock(file, path)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
 def hold_file(path: Path) -> io.FileIO:
     """An upload's file, open for one holder at a time, in this process or another.
 
