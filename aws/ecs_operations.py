@@ -5,6 +5,7 @@ from types import MappingProxyType
 
 from aws import (
     ecs_account_settings,
+    ecs_attributes,
     ecs_clusters,
     ecs_definitions,
     ecs_instances,
@@ -24,6 +25,7 @@ ECS: Mapping[str, Operation] = MappingProxyType(
         "CreateCluster": Operation(ecs_clusters.create_cluster, ecs_resources.new_cluster),
         "CreateService": Operation(ecs_services.create_service, ecs_resources.service, in_cluster),
         "DeleteAccountSetting": Operation(ecs_account_settings.delete_account_setting, anything),
+        "DeleteAttributes": Operation(ecs_attributes.delete_attributes, ecs_resources.cluster),
         "DeleteCluster": Operation(ecs_clusters.delete_cluster, ecs_resources.cluster),
         "DeleteService": Operation(ecs_services.delete_service, ecs_resources.service, in_cluster),
         "DeleteTaskDefinitions": Operation(ecs_definitions.delete_task_definitions, ecs_resources.definitions),
@@ -43,6 +45,7 @@ ECS: Mapping[str, Operation] = MappingProxyType(
         "DescribeTaskDefinition": Operation(ecs_definitions.describe_task_definition, anything),
         "DescribeTasks": Operation(ecs_tasks.describe_tasks, ecs_resources.tasks, in_cluster),
         "ListAccountSettings": Operation(ecs_account_settings.list_account_settings, anything),
+        "ListAttributes": Operation(ecs_attributes.list_attributes, ecs_resources.cluster),
         "ListClusters": Operation(ecs_clusters.list_clusters, anything),
         "ListContainerInstances": Operation(ecs_instances.list_container_instances, ecs_resources.cluster),
         "ListServiceDeployments": Operation(
@@ -55,6 +58,7 @@ ECS: Mapping[str, Operation] = MappingProxyType(
         "ListTasks": Operation(ecs_tasks.list_tasks, anything, in_cluster),
         "PutAccountSetting": Operation(ecs_account_settings.put_account_setting, anything),
         "PutAccountSettingDefault": Operation(ecs_account_settings.put_account_setting_default, anything),
+        "PutAttributes": Operation(ecs_attributes.put_attributes, ecs_resources.cluster),
         "RegisterContainerInstance": Operation(ecs_instances.register_container_instance, ecs_resources.cluster),
         "RegisterTaskDefinition": Operation(ecs_definitions.register_task_definition, ecs_resources.new_definition),
         "RunTask": Operation(ecs_launches.run_task, ecs_resources.definition, in_cluster),

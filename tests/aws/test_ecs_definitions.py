@@ -151,6 +151,32 @@ def test_an_instance_is_registered_drained_and_taken_out(ecs: Ecs) -> None:
     assert gone["containerInstance"]["status"] == "INACTIVE"
 
 
+def test_attributes_are_given_listed_and_taken_and_placement_goes_by_them(ecs: Ecs) -> None:
+    client, cluster = ecs.client, ecs.cluster(instances=0)
+    first, second = (ecs.instance(cluster, Resources(1024, 512)) for _ in range(2))
+    rack = {"name": "rack", "value": "north", "targetId": first}
+    assert client.put_attributes(cluster=cluster, attributes=[rack])["attributes"] == [rack]
+    listed = client.list_attributes(cluster=cluster, targetType="container-instance", attributeName="rack")
+    assert listed["attributes"] == [{**rack, "targetType": "container-instance"}]
+    pages = client.get_paginator("list_attributes").paginate(
+        cluster=cluster, targetType="container-instance", PaginationConfig={"PageSize": 1}
+    )
+    found = [(one["name"], one["targetId"]) for page in pages for one in page["attributes"]]
+    assert sorted(found) == sorted([("engine", first), ("rack", first), ("engine", second)])
+    north = [{"type": "memberOf", "expression": "attribute:rack == north"}]
+    [task] = client.run_task(cluster=cluster, taskDefinition=ecs.definition(), placementConstraints=north)["tasks"]
+    assert task["containerInstanceArn"] == first
+    client.delete_attributes(cluster=cluster, attributes=[{"name": "rack", "targetId": first}])
+    failed = client.run_task(cluster=cluster, taskDefinition=ecs.definition(), placementConstraints=north)
+    assert {one["reason"] for one in failed["failures"]} == {"CONSTRAINT"}
+    for wrong, code in (
+        ({"name": "rack"}, "InvalidParameterException"),
+        ({"name": "engine", "value": "unix:///x", "targetId": first}, "InvalidParameterException"),
+        ({"name": "rack", "targetId": "absent"}, "TargetNotFoundException"),
+    ):
+        assert refused(client.put_attributes, cluster=cluster, attributes=[wrong])[0] == code
+
+
 def test_tags_of_every_kind_of_resource_are_set_listed_and_removed(ecs: Ecs) -> None:
     client, cluster, family = ecs.client, ecs.cluster(instances=0), ecs.definition()
     instance = ecs.instance(cluster, Resources(1024, 512))
