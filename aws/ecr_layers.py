@@ -26,7 +26,9 @@ async def initiate_layer_upload(call: Call) -> Answer:
     name = call.name()
     with aws_words(call, name):
         await call.parts.registry.repositories.find(name)
-    return {"uploadId": await call.parts.registry.uploading.start(name, owner=call.owner), "partSize": PART_SIZE}
+    uploading = call.parts.registry.uploading
+    await uploading.require_quota(name)
+    return {"uploadId": await uploading.start(name, owner=call.owner), "partSize": PART_SIZE}
 
 
 async def upload_layer_part(call: Call) -> Answer:

@@ -8,6 +8,7 @@ from estiva.errors import (
     BodyTimeout,
     Denied,
     NameUnknown,
+    QuotaExceeded,
     RegistryError,
     SizeInvalid,
     StorageFull,
@@ -55,6 +56,7 @@ def not_implemented(service: str, operation: str) -> AwsError:
 
 
 _SAID = (
+    (QuotaExceeded, "LimitExceededException", 400),
     (Denied, "AccessDeniedException", 400),
     (Unauthorized, "UnrecognizedClientException", 400),
     (TooManyRequests, "ThrottlingException", 400),

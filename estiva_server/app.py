@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -46,6 +47,7 @@ from estiva_server.mirroring import build_cache, build_scanning, build_workers
 from estiva_server.observation import Observation, ObservedApp
 from estiva_server.orchestration import Orchestration, build_orchestration, deploy_on_push, ecs_parts
 from estiva_server.security import Security, build_security
+from estiva_server.storage_metrics import MOST_QUOTAS
 from estiva_server.telling import DELIVER_EVERY, Telling, build_telling
 from estiva_server.telling import LOOK_EVERY as COUNT_EVENTS_EVERY
 from orchestrator.acting import FORGET_EVERY
@@ -67,6 +69,7 @@ from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
 from registry.queueing import Worker
+from registry.quotas import Quotas
 from registry.replicating.replicating import Replicating
 from registry.repositories import Repositories, apply_template
 from registry.scrubbing import Scrubbing
@@ -77,6 +80,7 @@ from storage.metadata.replications import Destination
 
 KEYS_EVERY = 3600.0
 PULLS_EVERY = 10.0
+QUOTAS_EVERY = 10.0
 REFRESH_TOKENS_EVERY = 3600.0
 
 
@@ -183,6 +187,7 @@ def build_registry(
         repositories=Repositories(database),
         images=Images(database),
         pulls=Pulls(database),
+        quotas=Quotas(database),
         lifecycle_policies=LifecyclePolicies(database, threads, settings.lifecycle_every),
         lifecycle_runs=LifecycleRuns(database, threads, users, settings.lifecycle_every),
         creating=creating,
@@ -271,6 +276,10 @@ def _scrub(parts: Parts) -> Scrub:
     return Scrub(parts.registry.scrubbing, settings.scrub_every, settings.scrub_rate, parts.tallies.storage)
 
 
+async def _look_at_quotas(parts: Parts) -> None:
+    parts.tallies.storage.quotas_are(await parts.registry.quotas.fullest(MOST_QUOTAS))
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(parts: Parts) -> AsyncIterator[None]:
     async def publish() -> None:
@@ -293,6 +302,7 @@ async def _lifespan(parts: Parts) -> AsyncIterator[None]:
         asyncio.create_task(repeat(COUNT_EVENTS_EVERY, parts.telling.delivering.look)),
         asyncio.create_task(repeat(PUBLISH_EVERY, publish)),
         asyncio.create_task(repeat(PULLS_EVERY, write_pulls)),
+        asyncio.create_task(repeat(QUOTAS_EVERY, partial(_look_at_quotas, parts))),
         asyncio.create_task(repeat(KEYS_EVERY, parts.security.keys.load)),
         asyncio.create_task(repeat(REFRESH_TOKENS_EVERY, parts.security.token_service.forget_expired)),
     ]

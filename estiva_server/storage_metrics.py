@@ -1,13 +1,17 @@
 """What garbage collection and scrubbing did, and how much room there is, as it is counted and shown to Prometheus."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from registry.collecting import Collected
 from registry.scrubbing import Scrubbed
+from storage.metadata.quotas import Quota
+
+MOST_QUOTAS = 100
+"""Of how many quotas there are figures: those with the least room."""
 
 
 class StorageTallies:
@@ -30,6 +34,11 @@ class StorageTallies:
         )
         self.run_at, self.run_seconds, self.candidates = 0.0, 0.0, 0
         self.room: tuple[int, int] | None = None
+        self.quotas: list[tuple[str, int, int]] = []
+
+    def quotas_are(self, quotas: Sequence[Quota]) -> None:
+        """Take note of what these quotas are and how much of them is used, which all processes see alike."""
+        self.quotas = [(quota.subject.key, quota.limit, quota.used) for quota in quotas]
 
     def collected(self, done: Collected, seconds: float, candidates: int) -> None:
         """Count a collection that just ended, after which so many blobs are still to be judged."""
@@ -50,6 +59,7 @@ class StorageTallies:
         if other.run_at > self.run_at:
             self.run_at, self.run_seconds, self.candidates = other.run_at, other.run_seconds, other.candidates
         self.room = self.room or other.room
+        self.quotas = self.quotas or other.quotas
 
     def as_value(self) -> dict[str, Any]:
         """Everything, as a JSON value."""
@@ -83,6 +93,15 @@ class StorageTallies:
             broken.add_metric([state], counts[state])
         yield broken
         yield from self._room()
+        yield from self._quotas()
+
+    def _quotas(self) -> Iterator[Metric]:
+        limit = GaugeMetricFamily("estiva_quota_bytes", "Bytes that may be held.", labels=["subject"])
+        used = GaugeMetricFamily("estiva_quota_used_bytes", "Bytes that count for that.", labels=["subject"])
+        for subject, limit_bytes, used_bytes in self.quotas:
+            limit.add_metric([subject], limit_bytes)
+            used.add_metric([subject], used_bytes)
+        yield from (limit, used)
 
     def _room(self) -> Iterator[Metric]:
         """Without a figure where no limit is known."""

@@ -13,6 +13,7 @@ from registry.mirroring.cache import PullThroughCache
 from registry.pulling import Pulling
 from registry.pulls import Pulls
 from registry.pushing import Pushing
+from registry.quotas import Quotas
 from registry.replicating.replicating import Replicating
 from registry.repositories import Repositories
 from registry.scanning.scanning import Scanning
@@ -34,6 +35,7 @@ class Registry:
     repositories: Repositories
     images: Images
     pulls: Pulls
+    quotas: Quotas
     creating: Creating
     cache: PullThroughCache
     lifecycle_policies: LifecyclePolicies

@@ -5,14 +5,15 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from contextlib import closing, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from estiva.digest import Algorithm, Digest
-from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
+from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid, QuotaExceeded
 from estiva.reference import RepositoryName
+from registry.allowance import Allowance, allowance
 from registry.reserve import anything
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, uploads
@@ -20,7 +21,7 @@ from storage.metadata.database import Database
 from storage.metadata.uploads import UploadRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 T = TypeVar("T")
 
@@ -65,6 +66,13 @@ class Uploading:
         self.require_room = require_room
         """Returns where more may be taken in; StorageFull otherwise."""
 
+    async def require_quota(self, name: RepositoryName, size: int = 1, digest: Digest | None = None) -> None:
+        """Return where the repository may hold so many bytes more, or has the blob already; QuotaExceeded otherwise.
+
+        The last word is the transaction's that enters the blob.
+        """
+        (await self._database.read(allowance(name, digest))).require(size)
+
     async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
         """Begin an upload and return its id, which nobody can guess. It outlives this process. StorageFull.
 
@@ -85,21 +93,19 @@ class Uploading:
         except UploadUnknownError:
             return 0
 
-    async def append(self, key: UploadKey, body: Body, start: int | None = None) -> int:
-        """Add the body's bytes and return the new offset. BlobUploadUnknown.
+    async def append(self, key: UploadKey, body: Body, start: int | None = None, size: int = 0) -> int:
+        """Add the body's bytes, `size` of them where that is known, and return the new offset. BlobUploadUnknown.
 
         With `start`, BlobUploadOutOfOrder unless the upload ends exactly there. When the body breaks off,
-        what came of it stays.
+        what came of it stays. QuotaExceeded, after which the upload is gone.
         """
         record = await self._record(key)
-        upload = await self._open(record)
-        try:
+        allowed = await self._database.read(allowance(record.repository))
+        async with self._opened_for(record, size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
-                await body(self._writing(upload))
+                await body(self._writing(upload, allowed))
             return upload.offset
-        finally:
-            await self._let_go(upload)
 
     async def append_part(self, key: UploadKey, body: Body, start: int, short: bool) -> int:
         """As `append`, and remember a part that is too short for any but the last."""
@@ -115,23 +121,21 @@ class Uploading:
             raise ShortPart
         await self.finish(key, digest, _nothing)
 
-    async def finish(self, key: UploadKey, digest: Digest, body: Body, start: int | None = None) -> None:
+    async def finish(self, key: UploadKey, digest: Digest, body: Body, start: int | None = None, size: int = 0) -> None:
         """Add the body's bytes, if any, and make the upload a blob of that digest; durable when this returns.
 
-        BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid, after which the upload is gone.
+        BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid and QuotaExceeded, after which the upload is gone.
         """
         record = await self._find(key)
         if record is None:
             await self._require_finished(key, digest)
             return
-        upload = await self._open(replace(record, algorithm=digest.algorithm))
-        try:
+        allowed = await self._database.read(allowance(record.repository, digest))
+        async with self._opened_for(replace(record, algorithm=digest.algorithm), size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
-                await body(self._writing(upload))
+                await body(self._writing(upload, allowed))
             await self._enter(record, digest, partial(upload.commit, digest))
-        finally:
-            await self._let_go(upload)
 
     async def finish_whole(self, key: UploadKey, digest: Digest, content: bytes, start: int | None = None) -> None:
         """As `finish`, with a body that is here already: everything up to the blob in one turn of a thread."""
@@ -142,7 +146,7 @@ class Uploading:
             await self._take_whole(replace(record, algorithm=digest.algorithm), digest, content, start)
 
     async def take(self, name: RepositoryName, digest: Digest, content: bytes) -> None:
-        """Make this content a blob of that digest; durable when this returns. DigestInvalid."""
+        """Make this content a blob of that digest; durable when this returns. DigestInvalid, QuotaExceeded."""
         # Nobody is told of this upload, so nothing is entered for it: if the process dies, its bytes are an orphan's.
         record = UploadRecord(str(uuid.uuid4()), name, digest.algorithm)
         try:
@@ -152,11 +156,13 @@ class Uploading:
             raise
 
     async def _take_whole(self, record: UploadRecord, digest: Digest, content: bytes, start: int | None) -> None:
+        allowed = await self._database.read(allowance(record.repository, digest))
+
         def store() -> StoredBlob:
             with closing(self._opened(record)) as upload:
                 _require_order(upload, start)
                 if content:
-                    self._writing(upload)(memoryview(content))
+                    self._writing(upload, allowed)(memoryview(content))
                 return upload.commit(digest)
 
         await self._enter(record, digest, store)
@@ -187,7 +193,10 @@ class Uploading:
         return len(purged)
 
     async def mount(self, name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> bool:
-        """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it."""
+        """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it.
+
+        QuotaExceeded.
+        """
         return await self._database.write(lambda: blobs.mount(name, digest, sources), serializable=False)
 
     async def holders(self, digest: Digest) -> list[RepositoryName]:
@@ -201,11 +210,12 @@ class Uploading:
             return False
         return True
 
-    def _writing(self, upload: Upload) -> Callable[[memoryview], None]:
-        """Writes to the upload while there is room for more: StorageFull, and what was written stays."""
+    def _writing(self, upload: Upload, allowed: Allowance) -> Callable[[memoryview], None]:
+        """Writes to the upload while there is room for more: StorageFull, QuotaExceeded."""
 
         def write(data: memoryview) -> None:
             self.require_room()
+            allowed.require(upload.offset + len(data))
             upload.write(data)
 
         return write
@@ -225,6 +235,21 @@ class Uploading:
         """Return where the upload's end was only never heard of; a repeated request then gets its answer."""
         if await self._database.read(blobs.find(key.repository, digest)) is None:
             raise BlobUploadUnknown(detail={"upload": key.id[:64]})
+
+    @asynccontextmanager
+    async def _opened_for(self, record: UploadRecord, size: int, allowed: Allowance) -> "AsyncIterator[Upload]":
+        """The upload, open, where so many more bytes are allowed; whatever goes over the quota ends it."""
+        upload = await self._open(record)
+        try:
+            try:
+                allowed.require(upload.offset + size)
+                yield upload
+            finally:
+                await self._let_go(upload)
+        except QuotaExceeded:
+            # Whoever goes on with it would only be refused again, and until then it takes room.
+            await self.discard([record.id])
+            raise
 
     async def _open(self, record: UploadRecord) -> Upload:
         opening = asyncio.ensure_future(self._blocking(self._opened, record))
@@ -248,22 +273,34 @@ class Uploading:
             return self._blob_store.begin_upload(record.id, record.algorithm)
 
     async def _enter(self, record: UploadRecord, digest: Digest, store: Callable[[], StoredBlob]) -> None:
-        """Have the blob stored, in a thread, and then enter it. DigestInvalid, after which the upload is gone."""
+        """Have the blob stored, in a thread, and then enter it.
+
+        DigestInvalid and QuotaExceeded, after which the upload is gone.
+        """
         try:
             with _in_the_protocols_words():
                 stored = await self._blocking(store)
         except DigestMismatchError:
             await self.discard([record.id])
             raise DigestInvalid(detail={"digest": str(digest)}) from None
+        except QuotaExceeded:
+            await self.discard([record.id])
+            raise
         except OSError:
             # Where the store gave the bytes up, the upload has ended: nobody shall go on with a part that is no more.
             if not await self._has_bytes(record.id):
                 await self.discard([record.id])
             raise
-        served = await self._database.write(
-            lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key),
-            serializable=False,
-        )
+        try:
+            served = await self._database.write(
+                lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key),
+                serializable=False,
+            )
+        except QuotaExceeded:
+            # Nothing was entered: no fact names these bytes.
+            await self._blocking(self._blob_store.delete_blob, stored.key)
+            await self.discard([record.id])
+            raise
         if served != stored.key:
             # The content was here already; no fact names these bytes, and none ever will.
             await self._blocking(self._blob_store.delete_blob, stored.key)

@@ -125,6 +125,12 @@ class Denied(RegistryError):
     code, status, message = "DENIED", 403, "requested access to the resource is denied"
 
 
+class QuotaExceeded(Denied):
+    """The content would be more than the repository, or the account, may hold; `detail` tells the figures in bytes."""
+
+    message = "the quota is exceeded"
+
+
 class TagImmutable(Denied):
     """The tag is another manifest's, and the repository lets it not move."""
 

@@ -10,7 +10,9 @@ from estiva.errors import RequestInvalid
 from estiva_server.control.operating import Operating, body_of, required
 from estiva_server.control.routing import route
 from registry.collecting import Collecting
+from registry.quotas import Quotas
 from registry.scrubbing import Scrubbing
+from storage.metadata.soundness import END
 
 RESOURCE = "gc/*"
 RUN_FOR = 10.0
@@ -52,9 +54,10 @@ class CollectionAPI:
 class ScrubbingAPI:
     """Operations on the soundness of what is stored."""
 
-    def __init__(self, operating: Operating, scrubbing: Scrubbing) -> None:
+    def __init__(self, operating: Operating, scrubbing: Scrubbing, quotas: Quotas) -> None:
         self._operating = operating
         self._scrubbing = scrubbing
+        self._quotas = quotas
 
     def routes(self) -> list[Route]:
         """Every path of this API."""
@@ -73,6 +76,11 @@ class ScrubbingAPI:
         return JSONResponse(asdict(await self._scrubbing.run(seconds=RUN_FOR)))
 
     async def compare(self, request: Request) -> Response:
-        """Hold rows and storage keys after `after` against each other for some seconds: what was found."""
+        """Hold rows and storage keys after `after` against each other for some seconds: what was found.
+
+        Then, in the last answer, what counts for quotas is counted anew.
+        """
         await self._operating.admit(request, "estiva:CheckStorage", "scrub/*")
-        return JSONResponse(asdict(await self._scrubbing.compare(request.query_params.get("after", ""), RUN_FOR)))
+        done = await self._scrubbing.compare(request.query_params.get("after", ""), RUN_FOR)
+        quotas = await self._quotas.recount() if done.after == END else 0
+        return JSONResponse({**asdict(done), "quotas": quotas})

@@ -11,6 +11,7 @@ from estiva_server.control.lifecycle import LifecycleAPI
 from estiva_server.control.operating import Operating
 from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
+from estiva_server.control.quotas import QuotasAPI
 from estiva_server.control.replication import ReplicationAPI
 from estiva_server.control.repositories import RepositoriesControlAPI
 from estiva_server.control.secrets import SecretsAPI
@@ -34,7 +35,8 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *IssuersAPI(operating, security.issuers).routes(),
         *RepositoriesControlAPI(operating, registry.repositories).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
-        *ScrubbingAPI(operating, registry.scrubbing).routes(),
+        *ScrubbingAPI(operating, registry.scrubbing, registry.quotas).routes(),
+        *QuotasAPI(operating, registry.quotas).routes(),
         *LifecycleAPI(operating, registry.lifecycle_policies, registry.lifecycle_runs).routes(),
         *WebhooksAPI(operating, webhooks).routes(),
         *ReplicationAPI(operating, registry.replicating).routes(),

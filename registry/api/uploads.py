@@ -21,11 +21,15 @@ from registry.uploading import UploadKey
 async def post(registry: Registry, call: Call) -> Response:
     """Begin an upload; or take a whole blob in at once; or mount one that another repository has."""
     registry.uploading.require_room()  # first: a push that is refused leaves no repository behind
+    mounted, named = call.value("mount"), call.value("digest")
+    digest = None if named is None else Digest.parse(named)
+    if mounted is None:
+        await registry.uploading.require_quota(call.repository, call.content_length or 1, digest)
     await require_repository(registry, call)
-    if (mounted := call.value("mount")) is not None:
+    if mounted is not None:
         return await _mount(registry, call, mounted)
-    if (named := call.value("digest")) is not None:
-        return await _whole(registry, call, Digest.parse(named))
+    if digest is not None:
+        return await _whole(registry, call, digest)
     algorithm = Algorithm.parse(call.value("digest-algorithm") or Algorithm.SHA256.value)
     return _accepted(call, await registry.uploading.start(call.repository, algorithm, call.owner), 0)
 
@@ -41,7 +45,7 @@ async def patch(registry: Registry, call: Call) -> Response:
     upload_id = call.path["upload"]
     start = chunk_start(call.headers.get("content-range"), call.content_length)
     with _telling_where_it_ends(call, upload_id):
-        offset = await registry.uploading.append(_key(call), call.pour, start)
+        offset = await registry.uploading.append(_key(call), call.pour, start, call.content_length or 0)
     return _accepted(call, upload_id, offset)
 
 
@@ -57,7 +61,7 @@ async def put(registry: Registry, call: Call) -> Response:
         if content is not None:
             await registry.uploading.finish_whole(_key(call), digest, content, start)
         else:
-            await registry.uploading.finish(_key(call), digest, call.pour, start)
+            await registry.uploading.finish(_key(call), digest, call.pour, start, call.content_length or 0)
     return _created(call, digest)
 
 

@@ -84,7 +84,7 @@ class Keeping:
             if before is None or before.digest != stored.digest:
                 tag = reference if isinstance(reference, Tag) else None
                 yield from events.record(name, [Event(Action.IMPORT, ITSELF, stored.digest, tag)])
-            missing = yield from manifests.enter(repository, manifest, stored)
+            missing = yield from manifests.enter(name, repository, manifest, stored)
             yield from absent.expect(repository, stored.digest, missing)
             yield from self._arrived(name, repository, stored.digest)
             if isinstance(reference, Tag):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName
-from storage.metadata import collection, repositories
+from storage.metadata import collection, quotas, repositories
 from storage.metadata.database import Statement, Work
 
 FIND = """
@@ -24,11 +24,11 @@ WHERE blobs.state <> 'live' RETURNING store_key
 LINK = """
 INSERT INTO repository_blobs (repository_id, digest, created_at)
 SELECT :repository, digest, :now FROM blobs WHERE digest = :digest AND state = 'live'
-ON CONFLICT (repository_id, digest) DO NOTHING
+ON CONFLICT (repository_id, digest) DO NOTHING RETURNING digest
 """
 UNLINK = """
 DELETE FROM repository_blobs
-WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND digest = :digest
+WHERE repository_id = (SELECT id FROM repositories WHERE name = :name) AND digest = :digest RETURNING digest
 """
 HOLDERS = """
 SELECT repositories.name FROM repository_blobs
@@ -62,15 +62,17 @@ def find(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
 def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key: str) -> Work[str]:
     """Enter a committed upload's blob into its repository: the key under which the digest is served from now on.
 
-    Where that is another key than the one given, the content was known, and the given key is nobody's.
+    Where that is another key than the one given, the content was known, and the given key is nobody's. QuotaExceeded.
     """
     repository = yield from repositories.ensure(name)
     # First, as a sweep takes these rows in the same order: neither then waits for the other.
     yield from collection.review(digest)
     yield from collection.discard_bad(digest)
     entered = yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
-    yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+    linked = yield Statement(LINK, {"repository": repository, "digest": str(digest)})
     yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
+    if linked:
+        yield from quotas.add(name, size, digest)
     if entered:
         return key
     rows = yield Statement("SELECT store_key FROM blobs WHERE digest = :digest", {"digest": str(digest)})
@@ -85,12 +87,15 @@ def holders(digest: Digest, limit: int = 100) -> Work[list[RepositoryName]]:
 
 
 def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> Work[bool]:
-    """Show the blob in `name` too, if one of `sources` (still) has it: whether one had."""
+    """Show the blob in `name` too, if one of `sources` (still) has it: whether one had. QuotaExceeded."""
     for source in sources:
-        if (yield from find(source, digest)) is not None:
+        found = yield from find(source, digest)
+        if found is not None:
             repository = yield from repositories.ensure(name)
             yield from collection.review(digest)
-            yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+            linked = yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+            if linked:
+                yield from quotas.add(name, found.size, digest)
             # Nothing was linked where a sweep came between the look and the promise.
             return (yield from find(name, digest)) is not None
     return False
@@ -104,10 +109,12 @@ def user(name: RepositoryName, digest: Digest) -> Work[str | None]:
 
 def unlink(name: RepositoryName, digest: Digest) -> Work[bool]:
     """Take the blob out of this repository: whether it was there. ConstraintError while a manifest needs it."""
-    if (yield from find(name, digest)) is None:
+    found = yield from find(name, digest)
+    if found is None:
         return False
     yield from collection.review(digest)
-    yield Statement(UNLINK, {"name": name.key, "digest": str(digest)})
+    if (yield Statement(UNLINK, {"name": name.key, "digest": str(digest)})):
+        yield from quotas.remove(name, found.size, digest)
     return True
 
 

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from estiva.digest import Digest
+from storage.metadata import quotas
 from storage.metadata.database import Statement, Work
 
 REVIEW = """
@@ -48,7 +49,7 @@ ON CONFLICT (store_key) DO NOTHING
 UNLINK_UNNEEDED = """
 DELETE FROM repository_blobs WHERE digest = :digest AND NOT EXISTS
 (SELECT 1 FROM manifest_blobs WHERE manifest_blobs.repository_id = repository_blobs.repository_id
-AND manifest_blobs.blob_digest = repository_blobs.digest)
+AND manifest_blobs.blob_digest = repository_blobs.digest) RETURNING repository_id
 """
 REMOVE_UNLINKED = """
 DELETE FROM blobs WHERE digest = :digest
@@ -123,11 +124,15 @@ def sweep(grace: float, limit: int) -> Work[tuple[int, list[Trashed]]]:
     )
     yield Statement(JUDGED, many=[{"digest": digest} for (digest,) in due])
     trashed: list[Trashed] = []
+    unlinked: list[tuple[int, str, int]] = []
     for (digest,) in sorted(due):
-        yield Statement(UNLINK_UNNEEDED, {"digest": digest})
+        for (repository,) in (yield Statement(UNLINK_UNNEEDED, {"digest": digest})):
+            size = (yield Statement("SELECT size FROM blobs WHERE digest = :digest", {"digest": digest}))[0][0]
+            unlinked.append((repository, digest, size))
         for key, size in (yield Statement(REMOVE_UNLINKED, {"digest": digest})):
             yield from discard(key, digest, size, "unused")
             trashed.append(Trashed(key, size))
+    yield from quotas.remove_unneeded(unlinked)
     return len(due), trashed
 
 

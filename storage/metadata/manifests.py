@@ -10,7 +10,7 @@ from estiva.errors import ManifestBlobUnknown, TagImmutable
 from estiva.manifest import Manifest
 from estiva.mediatypes import OCI_INDEX
 from estiva.reference import Reference, RepositoryName, Tag
-from storage.metadata import collection, images, repositories, tags
+from storage.metadata import collection, images, quotas, repositories, tags
 from storage.metadata import mutability as tag_mutability
 from storage.metadata.database import Rows, Statement, Work
 
@@ -103,10 +103,10 @@ def put(name: RepositoryName, manifest: Manifest, stored: StoredManifest, new_ta
     """Enter a manifest with everything it needs, and point the tags at it: all of it or nothing.
 
     ManifestBlobUnknown when something it needs is not in the repository, TagImmutable for a tag that is another
-    manifest's and may not move. Idempotent.
+    manifest's and may not move, QuotaExceeded. Idempotent.
     """
     repository = yield from repositories.ensure(name)
-    if missing := (yield from enter(repository, manifest, stored)):
+    if missing := (yield from enter(name, repository, manifest, stored)):
         raise ManifestBlobUnknown(detail={"digests": missing[:100]})
     yield from point(name, repository, new_tags, str(stored.digest))
 
@@ -127,10 +127,10 @@ def point(name: RepositoryName, repository: int, new_tags: Sequence[Tag], digest
     yield from tags.move(repository, [tag for tag in new_tags if tag not in fixed], digest)
 
 
-def enter(repository: int, manifest: Manifest, stored: StoredManifest) -> Work[list[str]]:
+def enter(name: RepositoryName, repository: int, manifest: Manifest, stored: StoredManifest) -> Work[list[str]]:
     """Enter a manifest, and tie it to what it needs of the repository: the digests of what is missing there.
 
-    One that the repository has already stays as it is, and misses nothing.
+    One that the repository has already stays as it is, and misses nothing. QuotaExceeded.
     """
     key = {"repository": repository, "digest": str(stored.digest)}
     if (yield Statement(EXISTS, key)):
@@ -138,6 +138,7 @@ def enter(repository: int, manifest: Manifest, stored: StoredManifest) -> Work[l
     yield Statement(INSERT, {**key, **_columns(manifest, stored)})
     missing = yield from _need(repository, str(stored.digest), manifest)
     yield from images.enter(repository, str(stored.digest))
+    yield from quotas.add(name, len(stored.payload))
     return missing
 
 
@@ -165,7 +166,10 @@ def delete_with_tags(
     )
     tags.TagsMovedError.check(tagged, permitted)
     yield from collection.review_needs(repository, str(digest))
-    yield Statement("DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest", key)
+    removed = yield Statement(
+        "DELETE FROM manifests WHERE repository_id = :repository AND digest = :digest RETURNING size", key
+    )
+    yield from quotas.remove(name, removed[0][0])
     return sorted((Tag(tag) for (tag,) in tagged), key=str)
 
 

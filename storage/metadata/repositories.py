@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from estiva.reference import RepositoryName
-from storage.metadata import access, accounts, collection, tags
+from storage.metadata import access, accounts, collection, quotas, tags
 from storage.metadata.database import Statement, Work
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING RETURNING id"
@@ -76,6 +76,7 @@ def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Wo
     tagged = yield Statement("DELETE FROM tags WHERE repository_id = :repository RETURNING name", key)
     tags.TagsMovedError.check(tagged, permitted)
     yield from collection.review_repository(repository)
+    yield from quotas.remove_all(name)
     yield from _empty(repository, CONTENTS)
     yield Statement("DELETE FROM repositories WHERE id = :repository", {"repository": repository})
     yield from access.advance()

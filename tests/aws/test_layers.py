@@ -6,6 +6,7 @@ import urllib.request
 import pytest
 
 from tests.aws.clients import Ecr, Front, digest_of, new_repository, refused, upload
+from tests.fixtures.documents import image
 from tests.hostile.conversation import ask
 from tests.security.secured import KEY_ID, KEY_SECRET, basic
 
@@ -36,6 +37,19 @@ def test_a_layer_comes_in_parts_and_is_there_for_docker(front: Front, ecr: Ecr) 
     done = ecr.complete_layer_upload(repositoryName=name, uploadId=begun["uploadId"], layerDigests=[digest_of(content)])
     assert done["layerDigest"] == digest_of(content)
     assert ask(front.served.port, "GET", f"/v2/{name}/blobs/{digest_of(content)}", ADMIN).body == content
+
+
+def test_a_layer_that_would_exceed_a_quota_is_refused(front: Front, ecr: Ecr) -> None:
+    name = new_repository(ecr)
+    set_quota = b'{"limit_bytes":4}'
+    assert ask(front.served.port, "PUT", f"/api/v1/quotas/{name}", ADMIN, body=set_quota).status == 200
+    upload_id = ecr.initiate_layer_upload(repositoryName=name)["uploadId"]
+    with pytest.raises(ecr.exceptions.LimitExceededException, match="would exceed the quota of repository"):
+        part(ecr, name, upload_id, 0, b"12345")
+    upload(ecr, name, b"1234")
+    assert refused(ecr.initiate_layer_upload, repositoryName=name)[0] == "LimitExceededException"
+    with pytest.raises(ecr.exceptions.LimitExceededException):
+        ecr.put_image(repositoryName=name, imageManifest=image(b"1234").decode(), imageTag="1")
 
 
 def test_an_upload_that_one_door_began_the_other_goes_on_with(front: Front, ecr: Ecr) -> None:

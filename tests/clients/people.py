@@ -62,6 +62,10 @@ class People:
         """Let everybody pull from the repository, without signing in."""
         self._put(f"/repository-policies/{repository}", {"Action": PULL, "Principal": "*"})
 
+    def limit(self, repository: str, size: int) -> None:
+        """Let the repository hold so many bytes."""
+        self._http.put(f"/quotas/{repository}", json={"limit_bytes": size}).raise_for_status()
+
     def _put(self, path: str, statement: dict[str, Any]) -> None:
         document = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", **statement}]}
         self._http.put(path, content=json.dumps(document)).raise_for_status()

@@ -11,10 +11,10 @@ from tests.clients.api import Api
 from tests.clients.contract import GREETING, CopyingClient, CopyingClientContract
 from tests.clients.engines import docker_engine
 from tests.clients.images import Image
-from tests.clients.people import ADMIN, Account
+from tests.clients.people import ADMIN, Account, People
 from tests.clients.wire import Wire
 from tests.serving import OPEN, Registry, registry_running
-from tests.tools import run
+from tests.tools import CommandFailed, run
 
 
 class Docker:
@@ -148,3 +148,22 @@ def test_six_pushes_at_once_share_layers(docker: Docker, wire: Wire, api: Api, p
     assert [one for one in wire.exchanges if one.status >= 500] == []
     for number, reference in enumerate(references):
         assert docker.pull(reference) == api.manifest("docker/shared", str(number)).digest
+
+
+def test_tells_the_quota_that_a_push_would_exceed_and_does_not_try_again(
+    docker: Docker, wire: Wire, people: People, image: Image, tmp_path: Path
+) -> None:
+    reference = f"{wire.host}/docker/limited:1"
+    docker.take(image, reference, tmp_path / "image")
+    people.limit("docker/limited", 0)
+
+    with pytest.raises(CommandFailed, match="denied: adding 1 bytes would exceed the quota of repository docker/"):
+        docker.push(reference)
+
+    assert len(wire.select("POST", "/blobs/uploads/")) <= len(image.files)
+    people.limit("docker/limited", 100_000)
+    with pytest.raises(CommandFailed, match=r"denied: adding \d+ bytes would exceed the quota of repository docker/"):
+        docker.push(reference)
+
+    people.limit("docker/limited", 100_000_000)
+    docker.push(reference)

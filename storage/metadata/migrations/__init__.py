@@ -15,7 +15,7 @@ from sqlalchemy.pool import NullPool
 
 from storage.metadata.opening import sqlite_file
 
-HEAD = "0008"
+HEAD = "0009"
 LOCK = 0x657374697661
 """The advisory lock of whoever migrates: replicas that start together take turns, and the first does the work."""
 LOCK_TIMEOUT = "120s"

@@ -322,3 +322,22 @@ def test_replicas_are_somewhere_until_they_are_forgotten(estiva: Estiva) -> None
     assert refused == "there is no such credential"
     estiva.done("replicas", "rm", "eu-west-1", "000000000007")
     assert estiva.failed("replicas", "rm", "eu-west-1", "000000000007") == "no such endpoint"
+
+
+def test_quotas_are_set_listed_shown_and_removed(estiva: Estiva) -> None:
+    assert estiva.json("quotas", "put", "team/app", "10k")["limit_bytes"] == 10_000
+    assert estiva.json("quotas", "put", "team/app", "2KiB")["limit_bytes"] == 2048
+    assert estiva.json("quotas", "put", "*", "1500") == {
+        "name": "*",
+        "account": "000000000000",
+        "repository": None,
+        "limit_bytes": 1500,
+        "used_bytes": 0,
+    }
+    assert estiva.done("quotas", "ls").table()[1:] == [["*", "1500", "0"], ["team/app", "2048", "0"]]
+    for size in ("ten", "-1", "1.5G", "10X"):
+        assert estiva("quotas", "put", "team/app", size).code == 2
+    estiva.done("quotas", "rm", "team/app")
+    assert estiva.failed("quotas", "show", "team/app").startswith("no such quota")
+    assert estiva.failed("quotas", "put", "Team", "1").startswith("invalid repository name")
+    assert estiva.done("quotas", "show", "*").code == 0

@@ -110,6 +110,10 @@ def lifecycle(secured: Secured, name: str) -> None:
     secured.done("PUT", f"/lifecycle-policies/a/{name}", LIFECYCLE.replace("{{", "{").replace("}}", "}"))
 
 
+def quota(secured: Secured, name: str) -> None:
+    secured.done("PUT", f"/quotas/a/{name}", '{"limit_bytes":1}')
+
+
 def of_kind(kind: str, make: Callable[[Secured, str], object], create: str, change: str) -> list[Door]:
     base = f"/{kind}"
     return [
@@ -178,6 +182,12 @@ DOORS = [
     Door("POST", "/scrub", 200),
     Door("POST", "/fsck", 200),
     Door("PUT", "/gc/hold", 204, '{{"seconds":0}}'),
+    Door("GET", "/quotas", 200),
+    Door("HEAD", "/quotas", 200),
+    Door("GET", "/quotas/a/{made}", 200, None, quota),
+    Door("HEAD", "/quotas/a/{made}", 200, None, quota),
+    Door("PUT", "/quotas/a/{made}", 200, '{{"limit_bytes":1}}'),
+    Door("DELETE", "/quotas/a/{made}", 204, None, quota),
     Door("GET", "/upstream-credentials", 200),
     Door("HEAD", "/upstream-credentials", 200),
     Door("PUT", "/upstream-credentials/{new}", 204, '{{"username":"a","secret":"b"}}'),

