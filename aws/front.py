@@ -88,6 +88,8 @@ class Front:
         request = _Request(scope, _signed_request(scope), scope["state"]["request_id"])
         place = self._room.enter()
         try:
+            if self._parts.limits is not None:
+                self._parts.limits.enter(scope)
             response = await (self._sts if request.is_form else self._json)(request, receive, place)
         except ClientDisconnected:
             return
@@ -144,7 +146,10 @@ class Front:
         body = await _read(request, receive, place, LARGEST_BODIES.get(operation, LARGEST_BODY))
         digest = await self._off_loop(body, _sha256, body)
         context = self._parts.origin.context(request.scope)
-        return body, self._parts.signing.verify(request.signed, signer, digest, context), signer.signature
+        caller = self._parts.signing.verify(request.signed, signer, digest, context)
+        if self._parts.limits is not None:
+            self._parts.limits.recognise(caller, None)
+        return body, caller, signer.signature
 
     async def _off_loop(self, body: bytes, function: Any, *arguments: Any) -> Any:
         """The function's result; where the body is long, from a thread."""

@@ -12,6 +12,7 @@ from aws.ecs_parts import EcsParts
 from aws.links import Links
 from aws.paging import Pages
 from registry import Registry
+from registry.api.limits import Limits
 from registry.api.origin import Origin
 
 
@@ -33,3 +34,5 @@ class Parts:
     passes: Passes
     threads: Executor
     ecs: EcsParts
+    limits: Limits | None = None
+    """How often one address and one principal may come, where that is limited."""

@@ -252,7 +252,8 @@ def _tasks_api(parts: Parts) -> TasksAPI:
 
 
 def _token_api(security: Security) -> TokenAPI:
-    return TokenAPI(security.token_service, security.gate, security.credentials, security.admission.origin)
+    admission = security.admission
+    return TokenAPI(security.token_service, security.gate, security.credentials, admission.origin, admission.limits)
 
 
 def _metrics_page(metrics: Metrics) -> Callable[[Request], Awaitable[Response]]:

@@ -33,5 +33,6 @@ def build_aws_front(
         passes=security.passes,
         threads=threads,
         ecs=ecs,
+        limits=security.admission.limits,
     )
     return Front(parts, [(load_service("ecr"), ECR), (load_service("ecs"), ECS)])

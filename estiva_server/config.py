@@ -161,6 +161,19 @@ class Settings(BaseSettings):
     keep_alive_timeout: float = Field(75, gt=0, description="Seconds that an idle connection is kept.")
     stall_timeout: float = Field(30, gt=0, description="Seconds a client may take none of its response.")
     body_rate: int = Field(1024, ge=0, description="Bytes per second that a request body must bring on average.")
+    requests_per_address: float = Field(
+        0, ge=0, description="Requests per second and worker from one address, on average; 0 for no limit."
+    )
+    requests_per_principal: float = Field(
+        0, ge=0, description="Requests per second and worker of one user, robot or other identity; 0 for no limit."
+    )
+    request_burst: float = Field(10, gt=0, le=604_800, description="Seconds' worth of these that may come at once.")
+    uploads_per_address: int = Field(
+        0, ge=0, description="Uploads that a worker receives from one address at once; 0 for no limit."
+    )
+    uploads_per_principal: int = Field(
+        0, ge=0, description="Uploads that a worker receives of one identity at once; 0 for no limit."
+    )
     max_connections: int | None = Field(
         None, ge=1, description="Connections per worker; by default as many as descriptors allow, at most 4096."
     )

@@ -27,6 +27,7 @@ from auth.uses import PolicyUses
 from estiva_server.config import Settings
 from registry.api.access import Admission, Doorkeeper
 from registry.api.cursors import Cursors
+from registry.api.limits import Allowed, Limits
 from registry.api.origin import Origin
 from storage.metadata.database import Database
 from storage.metadata.opening import sqlite_file
@@ -86,7 +87,9 @@ def build_security(settings: Settings, database: Database) -> Security:
     access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
     return Security(
         account=settings.account,
-        admission=Admission(doorkeeper, access, origin, settings.token_service, Cursors(seal)),
+        admission=Admission(
+            doorkeeper, access, origin, settings.token_service, Cursors(seal), _limits(settings, origin)
+        ),
         credentials=credentials,
         gate=gate,
         identities=Identities(database, seal, threads, uses),
@@ -101,6 +104,18 @@ def build_security(settings: Settings, database: Database) -> Security:
         issuer_threads=issuer_threads,
         token_service=TokenService(database, authority, tokens),
     )
+
+
+def _limits(settings: Settings, origin: Origin) -> Limits | None:
+    """How often one may come; None where nothing is limited, which then costs nothing."""
+    allowed = Allowed(
+        settings.requests_per_address,
+        settings.requests_per_principal,
+        settings.request_burst,
+        settings.uploads_per_address,
+        settings.uploads_per_principal,
+    )
+    return Limits(allowed, origin) if allowed.any else None
 
 
 def _policies_of_the_unstored(settings: Settings) -> dict[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ import math
 import socket
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
 
@@ -23,7 +23,7 @@ from estiva_server.blob_stores import BlobsError, prove
 from estiva_server.certificates import CertificateError
 from estiva_server.config import Settings
 from estiva_server.first_start import ADMIN, Welcome, first_start
-from estiva_server.http import AnswerCache, ConnectionSettings, connection_class
+from estiva_server.http import AnswerCache, ConnectionSettings, SimpleRequest, connection_class
 from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
 from estiva_server.security import build_security
@@ -161,6 +161,7 @@ def _connection_class(parts: Parts) -> type:
             max_connections_per_client=settings.max_connections_per_client,
             max_connections=settings.max_connections or affordable_connections(),
             refusal_headers=(API_VERSION,),
+            admits=_admits(parts),
         ),
         AnswerCache(parts.database.version),
         parts.observation,
@@ -170,9 +171,22 @@ def _connection_class(parts: Parts) -> type:
     )
 
 
+def _admits(parts: Parts) -> Callable[[SimpleRequest], bool] | None:
+    """What says whether a remembered answer may be given; None where requests are not limited."""
+    limits = parts.security.admission.limits
+    if limits is None:
+        return None
+
+    def admits(request: SimpleRequest) -> bool:
+        fields = request.fields
+        return limits.admits({"client": request.client, "headers": fields.all}, fields.authorization)
+
+    return admits
+
+
 def _at_once(parts: Parts) -> AtOnce | None:
-    """Only with facts in SQLite: whoever asks a server has to wait."""
-    if isinstance(parts.database, SQLiteDatabase):
+    """Only with facts in SQLite: whoever asks a server has to wait. Nor where requests are counted: each but once."""
+    if isinstance(parts.database, SQLiteDatabase) and parts.security.admission.limits is None:
         return AtOnce(parts.registry_api.respond, parts.database.holding_version)
     return None
 

@@ -59,6 +59,7 @@ class Door:
         self._answers = answers
         self._observer = observer
         self._at_once = at_once
+        self._admits = settings.admits
         self._inline = settings.inline_file_bytes
         self._longest = settings.target_bytes
         self._get = b"GET " + settings.answer_prefix
@@ -91,7 +92,8 @@ class Door:
         request.client = visitor.client
         request.scheme = visitor.scheme or "http"
         if answer is not None:
-            return self._give(visitor, _Given(request, answer, None, started))
+            admitted = self._admits is None or self._admits(request)
+            return admitted and self._give(visitor, _Given(request, answer, None, started))
         given = self._ask(request, started)
         return given is not None and self._give(visitor, given)
 

@@ -1,7 +1,12 @@
 """What a connection allows and for how long, as one value."""
 
 import resource
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .simple import SimpleRequest
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -51,6 +56,8 @@ class ConnectionSettings:
     max_connections: int = field(default_factory=affordable_connections)
     max_connections_per_client: int = 1024
     retry_after: int = 1
+    admits: Callable[["SimpleRequest"], bool] | None = None
+    """Asked before a remembered answer is given, where requests are limited: otherwise the application answers."""
     refusal_headers: tuple[tuple[bytes, bytes], ...] = ()
     """Fields of every refusal that never reaches the application."""
 

@@ -1,6 +1,7 @@
 """Who a request comes from, whether it may go on, and what it is told when not."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -11,6 +12,7 @@ from auth.gate import TokenRefused
 from estiva.errors import RequestInvalid, Unauthorized
 from estiva.reference import RepositoryName
 from registry.api.cursors import Cursors
+from registry.api.limits import Limits
 from registry.api.origin import Origin
 from registry.api.rights import Right
 
@@ -34,10 +36,22 @@ class Admission:
     origin: Origin
     service: str
     cursors: Cursors
+    limits: Limits | None = None
+    """How often one address and one principal may come, where that is limited."""
 
     async def caller(self, scope: Scope) -> Caller:
-        """Who makes the request. Unauthorized, TooManyRequests."""
-        return await self.doorkeeper.caller(authorization_of(scope), self.origin.context(scope))
+        """Who makes the request, which is counted. Unauthorized, TooManyRequests."""
+        if self.limits is None:
+            return await self.doorkeeper.caller(authorization_of(scope), self.origin.context(scope))
+        self.limits.enter(scope)
+        authorization = authorization_of(scope)
+        caller = await self.doorkeeper.caller(authorization, self.origin.context(scope))
+        self.limits.recognise(caller, authorization)
+        return caller
+
+    def uploading(self, scope: Scope, caller: Caller) -> AbstractContextManager[None]:
+        """Receive the body of an upload while this is entered. TooManyRequests."""
+        return nullcontext() if self.limits is None else self.limits.uploading(scope, caller)
 
     def account_of(self, scope: Scope, caller: Caller) -> str:
         """Whose registry the request is for, as `RepositoryName.account`: the host name's, else the caller's own."""

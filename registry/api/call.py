@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from urllib.parse import parse_qsl
@@ -69,6 +70,10 @@ class Call:
     def owner(self) -> str:
         """Whose uploads these are: those of the caller's name and kind, and of nobody else."""
         return self.caller.principal.owner
+
+    def receiving(self) -> AbstractContextManager[None]:
+        """Receive the request's body, an upload's, while this is entered. TooManyRequests."""
+        return nullcontext() if self.content_length == 0 else self.admission.uploading(self.scope, self.caller)
 
     async def may_read(self, name: RepositoryName) -> bool:
         """Whether policy lets the caller read another repository's blobs."""

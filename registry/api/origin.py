@@ -58,6 +58,10 @@ class Origin:
         referer = headers.get("referer")
         return context if referer is None else context | {"aws:referer": (referer,)}
 
+    def address(self, scope: Scope) -> str:
+        """The address of whoever makes the request: as a trusted proxy tells it, else the connection's."""
+        return self._address(scope, Headers(scope=scope))[0]
+
     def base_url(self, scope: Scope, account: str | None = None) -> str:
         """Where this server is for the client that asks: the public URL that was configured, else what it used.
 

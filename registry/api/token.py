@@ -16,6 +16,7 @@ from auth.issuing import Issued, TokenService
 from auth.scopes import parse_scopes
 from estiva.errors import RequestInvalid, Unauthorized
 from registry.api.access import account_of, authorization_of
+from registry.api.limits import Limits
 from registry.api.origin import Origin
 
 LONGEST_FORM = 64 * 1024
@@ -25,11 +26,14 @@ NEVER_STORED = {"Cache-Control": "no-store"}
 class TokenAPI:
     """Gives tokens to clients; an anonymous one is for what everybody may do."""
 
-    def __init__(self, service: TokenService, gate: Gate, credentials: Credentials, origin: Origin) -> None:
+    def __init__(
+        self, service: TokenService, gate: Gate, credentials: Credentials, origin: Origin, limits: Limits | None = None
+    ) -> None:
         self._service = service
         self._gate = gate
         self._credentials = credentials
         self._origin = origin
+        self._limits = limits
 
     def routes(self) -> list[Route]:
         """Every path of this API."""
@@ -45,6 +49,7 @@ class TokenAPI:
         `offline_token` is not honoured: docker keeps what it then gets and uses it again and again, while our
         refresh tokens are good for one use.
         """
+        self._enter(request)
         self._require_service(request.query_params.getlist("service"))
         authorization = authorization_of(request.scope)
         if authorization is not None and not authorization.lower().startswith("basic "):
@@ -56,6 +61,7 @@ class TokenAPI:
 
     async def post(self, request: Request) -> Response:
         """A token for the credentials in the form: a password, or a refresh token."""
+        self._enter(request)
         form = await _form(request)
         self._require_service(form.get("service", []))
         caller = await self._by_grant(request, form)
@@ -82,6 +88,10 @@ class TokenAPI:
         if grant == "refresh_token":
             return Caller(await self._service.redeem(form.get("refresh_token", [""])[0]), None, context)
         raise RequestInvalid("grant_type is neither password nor refresh_token")
+
+    def _enter(self, request: Request) -> None:
+        if self._limits is not None:
+            self._limits.enter(request.scope)
 
     def _require_service(self, named: Sequence[str]) -> None:
         if any(service != self._service.audience for service in named):

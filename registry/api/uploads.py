@@ -29,7 +29,8 @@ async def post(registry: Registry, call: Call) -> Response:
     if mounted is not None:
         return await _mount(registry, call, mounted)
     if digest is not None:
-        return await _whole(registry, call, digest)
+        with call.receiving():
+            return await _whole(registry, call, digest)
     algorithm = Algorithm.parse(call.value("digest-algorithm") or Algorithm.SHA256.value)
     return _accepted(call, await registry.uploading.start(call.repository, algorithm, call.owner), 0)
 
@@ -44,7 +45,7 @@ async def patch(registry: Registry, call: Call) -> Response:
     """Add a chunk, or a stream of any length."""
     upload_id = call.path["upload"]
     start = chunk_start(call.headers.get("content-range"), call.content_length)
-    with _telling_where_it_ends(call, upload_id):
+    with call.receiving(), _telling_where_it_ends(call, upload_id):
         offset = await registry.uploading.append(_key(call), call.pour, start, call.content_length or 0)
     return _accepted(call, upload_id, offset)
 
@@ -56,8 +57,8 @@ async def put(registry: Registry, call: Call) -> Response:
         raise DigestInvalid("the digest parameter is missing")
     digest = Digest.parse(named)
     start = chunk_start(call.headers.get("content-range"), call.content_length)
-    content = await call.small_body()
-    with _telling_where_it_ends(call, upload_id):
+    with call.receiving(), _telling_where_it_ends(call, upload_id):
+        content = await call.small_body()
         if content is not None:
             await registry.uploading.finish_whole(_key(call), digest, content, start)
         else:
