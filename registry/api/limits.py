@@ -174,4 +174,5 @@ def _network(address: str) -> str:
 def _require(wait: float) -> None:
     if wait:
         seconds = max(1, math.ceil(wait))
-        raise TooManyRequests("too many requests: slow down", headers={"Retry-After": str(seconds)})
+        text = f"too many requests, try again in {seconds} second{'s' if seconds > 1 else ''}"
+        raise TooManyRequests(text, headers={"Retry-After": str(seconds)})
