@@ -83,13 +83,12 @@ def build_security(settings: Settings, database: Database) -> Security:
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies), settings.account, settings.region)
     signers = Signers(database, seal, authority.epoch, dev_accounts)
+    limits = _limits(settings, origin)
     doorkeeper: Doorkeeper = OpenDoor() if settings.open else gate
     access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
     return Security(
         account=settings.account,
-        admission=Admission(
-            doorkeeper, access, origin, settings.token_service, Cursors(seal), _limits(settings, origin)
-        ),
+        admission=Admission(doorkeeper, access, origin, settings.token_service, Cursors(seal), limits),
         credentials=credentials,
         gate=gate,
         identities=Identities(database, seal, threads, uses),
