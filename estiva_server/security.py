@@ -82,7 +82,6 @@ def build_security(settings: Settings, database: Database) -> Security:
     uses = PolicyUses(frozenset(given.get(HTPASSWD, ())))
     gate = Gate(database, authority, credentials, tokens)
     origin = Origin(settings.public_url, tuple(settings.trusted_proxies), settings.account, settings.region)
-    signers = Signers(database, seal, authority.epoch, dev_accounts)
     limits = _limits(settings, origin)
     doorkeeper: Doorkeeper = OpenDoor() if settings.open else gate
     access: Access = OpenAccess(authority.repository_arn) if settings.open else authority
@@ -98,7 +97,7 @@ def build_security(settings: Settings, database: Database) -> Security:
         seal=seal,
         passes=passes,
         pull_tokens=pull_tokens,
-        signing=OpenSigners(dev_accounts) if settings.open else signers,
+        signing=OpenSigners(dev_accounts) if settings.open else Signers(database, seal, authority.epoch, dev_accounts),
         threads=threads,
         issuer_threads=issuer_threads,
         token_service=TokenService(database, authority, tokens),
