@@ -131,6 +131,11 @@ class Settings(BaseSettings):
     task_lost_after: float = Field(
         60, ge=5, description="Seconds without an answer from its engine after which a task is replaced."
     )
+    caddy_admin: str | None = Field(
+        None,
+        pattern=r"^http://[^/\s]+$",
+        description="URL of the admin API of a Caddy that is told of healthy targets.",
+    )
     engine_reserve: int = Field(
         268_435_456,
         ge=0,

@@ -22,6 +22,7 @@ from orchestrator.loop import Pace, World
 from orchestrator.overrides import overridden, read
 from orchestrator.own import OwnRegistry, hosts_of
 from orchestrator.preparing import Preparing
+from orchestrator.publishing import CaddyUpstreams
 from orchestrator.pushes import DeployOnPush
 from orchestrator.scheduling import Scheduling
 from orchestrator.secrets import Secrets
@@ -50,7 +51,8 @@ def build_orchestration(settings: Settings, database: Database, security: Securi
     if not settings.orchestrator:
         return Orchestration(own, None, None, looking)
     local = local_engine(settings)
-    world = replace(build_world(settings, database, security, own), figures=figures)
+    proxy = CaddyUpstreams(settings.caddy_admin, read) if settings.caddy_admin else None
+    world = replace(build_world(settings, database, security, own), figures=figures, proxy=proxy)
     orchestrator = Orchestrator(world, local)
     return Orchestration(own, local, orchestrator, looking)
 

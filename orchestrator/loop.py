@@ -18,6 +18,7 @@ from orchestrator.figures import MOST_TASKS, Figures, label_of
 from orchestrator.fleet import Engine
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
+from orchestrator.publishing import CaddyUpstreams
 from orchestrator.records import as_instance, instance_record
 from orchestrator.running import TaskRun
 from orchestrator.scheduling import QUIET, Scheduling
@@ -67,6 +68,8 @@ class World:
     disk_reserve: int = 0
     """Bytes that are kept free on an engine's disk: images that nothing needs go for it. 0: nothing is done."""
     figures: Figures = field(default_factory=Figures)
+    proxy: CaddyUpstreams | None = None
+    """What is told of healthy targets."""
 
 
 class ClusterLoop:
@@ -83,6 +86,7 @@ class ClusterLoop:
         self._images = HostImages(world.database, world.launching, world.disk_reserve, self.wake)
         self._measuring: asyncio.Task[None] | None = None
         self._measured_at = -MEASURE_EVERY
+        self._publishing: asyncio.Task[None] | None = None
         self._woken = asyncio.Event()
         self._renewed_at = 0.0
         self._zombies: set[asyncio.Task[None]] = set()
@@ -126,8 +130,7 @@ class ClusterLoop:
         """Act no more; what runs goes on running."""
         self._renewed_at = 0.0
         ending = [*self._running.values(), *self._following.values(), *self._zombies]
-        if self._measuring is not None:
-            ending.append(self._measuring)
+        ending += [one for one in (self._measuring, self._publishing) if one is not None]
         self._world.figures.forget(label_of(self.key))
         for one in ending:
             one.cancel()
@@ -172,8 +175,15 @@ class ClusterLoop:
         world.figures.look(label_of(self.key), facts, world.scheduling.checked(facts), now)
         self._measure(facts)
         await self._lose(facts)
+        if world.proxy is not None and (self._publishing is None or self._publishing.done()):
+            self._publishing = asyncio.create_task(self._publish())  # a proxy that hangs must not hold the lease up
         self._start_runs(facts)
         return planned.wake_at
+
+    async def _publish(self) -> None:
+        """Tell the proxy of the targets as they are stored now."""
+        if self._world.proxy is not None:
+            await self._world.proxy.publish(lambda: self._database.read(load(self.key)))
 
     async def _meet(self, facts: ClusterFacts) -> None:
         """Follow the engines of all instances, and store what has changed about them."""
@@ -270,7 +280,7 @@ class ClusterLoop:
     def _run(self, task_id: str, engine: Engine) -> None:
         world = self._world
         run = TaskRun(self.key, task_id, engine, self._database, world.launching, world.pace.drain)
-        run.changed, run.figures = self.wake, world.figures
+        run.changed, run.figures, run.withdraw = self.wake, world.figures, self._publish
         self._runs[task_id] = run
         running = self._running[task_id] = asyncio.create_task(run.run())
 

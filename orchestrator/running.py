@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from functools import partial
 
 from estiva.digest import Digest
@@ -42,6 +42,10 @@ KEPT_LINES = 200
 Move = Callable[[Task], Task]
 
 
+async def _nobody() -> None:
+    """No proxy has to be told."""
+
+
 class TaskRun:
     """Runs one task. `touch` it where it is worth a look; it ends when the task has stopped."""
 
@@ -59,6 +63,8 @@ class TaskRun:
         self._unwanted = asyncio.Event()
         self._stopping = False
         self.figures = Figures()
+        self.withdraw: Callable[[], Awaitable[None]] = _nobody
+        """Awaited before a task to which requests come is stopped, when its state says that it goes."""
         self.changed: Callable[[], None] = lambda: None
         """Called after each change of the task that is stored."""
 
@@ -208,6 +214,7 @@ class TaskRun:
         if task.status is TaskStatus.RUNNING:
             await self._change(partial(moves.reached, status=TaskStatus.DEACTIVATING))
             if self._is_drained(task, definition):
+                await self.withdraw()
                 await asyncio.sleep(self._drain)
         await self._change(partial(moves.reached, status=TaskStatus.STOPPING))
         view = await self._driver.stop(self.task_id)

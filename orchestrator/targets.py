@@ -31,6 +31,15 @@ def targets(facts: ClusterFacts, read: ReadDefinition, address: Mapping[str, str
     return found
 
 
+def addresses(facts: ClusterFacts) -> Mapping[str, str]:
+    """Where each instance's ports are: the host of a remote endpoint, loopback for a socket."""
+    return {
+        identifier: instance.endpoint.partition("://")[2].rpartition(":")[0]
+        for identifier, instance in facts.instances.items()
+        if not instance.endpoint.startswith("unix://")
+    }
+
+
 def traefik(found: Targets) -> dict[str, Any]:
     """What Traefik's HTTP provider reads: a load balancer for each port, which routers of the operator's name."""
     services = {

@@ -20,7 +20,7 @@ from orchestrator.facts import ClusterFacts
 from orchestrator.looking import Looking
 from orchestrator.overrides import read
 from orchestrator.state import Task
-from orchestrator.targets import caddy, targets, traefik
+from orchestrator.targets import addresses, caddy, targets, traefik
 from storage.metadata.clusters import ClusterKey
 
 LINES = "application/x-ndjson"
@@ -82,12 +82,12 @@ class TasksAPI:
     async def traefik(self, request: Request) -> Response:
         """Healthy targets, for Traefik's HTTP provider."""
         facts = await self._facts(request, "ecs:DescribeServices", "service")
-        return JSONResponse(traefik(targets(facts, read, _addresses(facts), time.time())))
+        return JSONResponse(traefik(targets(facts, read, addresses(facts), time.time())))
 
     async def caddy(self, request: Request) -> Response:
         """Healthy targets of a service, as the `upstreams` of Caddy's reverse proxy."""
         facts = await self._facts(request, "ecs:DescribeServices", "service")
-        found = targets(facts, read, _addresses(facts), time.time())
+        found = targets(facts, read, addresses(facts), time.time())
         return JSONResponse(caddy(found, request.path_params["service"]))
 
     async def logs(self, request: Request) -> Response:
@@ -213,12 +213,3 @@ async def _after(first: bytes | None, rest: AsyncIterator[bytes]) -> AsyncIterat
 
 def _line(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value).encode() + b"\n"
-
-
-def _addresses(facts: ClusterFacts) -> Mapping[str, str]:
-    """Where each instance's ports are: the host of a remote endpoint, loopback for a socket."""
-    return {
-        identifier: instance.endpoint.partition("://")[2].rpartition(":")[0]
-        for identifier, instance in facts.instances.items()
-        if not instance.endpoint.startswith("unix://")
-    }

@@ -62,6 +62,7 @@ EVERY = {
     "engine": "tcp://127.0.0.1:2375",
     "engine_registry": "registry.example:5000",
     "engine_reserve": 1000,
+    "caddy_admin": "http://127.0.0.1:2019",
     "task_publish_on": "127.0.0.1",
     "task_privileged": True,
     "task_host_paths": ["/srv/tasks"],
