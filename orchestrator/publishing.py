@@ -1,7 +1,8 @@
 """Tells a reverse proxy where requests for services go: Caddy, over its admin API, whenever that changes.
 
-What is told is an object of the proxy's own configuration, named `estiva-CLUSTER-SERVICE` (`@id`), of which only the
-upstreams are replaced: routes, names and certificates stay the operator's.
+What is told is an object of the proxy's own configuration, named `estiva-CLUSTER-SERVICE` (`@id`), in accounts other
+than the server's own `estiva-ACCOUNT-CLUSTER-SERVICE`, of which only the upstreams are replaced: routes, names and
+certificates stay the operator's.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ import httpcore2
 
 from orchestrator.facts import ClusterFacts, ReadDefinition
 from orchestrator.targets import addresses, caddy, targets
+from storage.metadata.clusters import ClusterKey
 
 logger = logging.getLogger("estiva.orchestrator")
 
@@ -49,7 +51,7 @@ class CaddyUpstreams:
                 return
             found = targets(facts, self._read, addresses(facts), time.time())
             for service in sorted(facts.services):
-                name = f"estiva-{facts.record.key.cluster}-{service}"
+                name = _name(facts.record.key, service)
                 upstreams = caddy(found, service)
                 told, at = self._told.get(name, ([], 0.0))
                 is_due = told != upstreams or (at and time.monotonic() - at > AGAIN_AFTER)
@@ -83,3 +85,7 @@ class CaddyUpstreams:
         if answered:
             self._told[name] = (upstreams, time.monotonic())
         return answered
+
+
+def _name(key: ClusterKey, service: str) -> str:
+    return "-".join(part for part in ("estiva", key.account, key.cluster, service) if part)

@@ -68,6 +68,11 @@ EVERY = {
     "task_host_paths": ["/srv/tasks"],
     "task_drain": 3.5,
     "task_lost_after": 7.5,
+    "requests_per_address": 20.0,
+    "requests_per_principal": 50.0,
+    "request_burst": 3.0,
+    "uploads_per_address": 8,
+    "uploads_per_principal": 16,
     "tls_certificate": "/etc/tls/certificate.pem",
     "tls_key": "/etc/tls/key.pem",
 }
