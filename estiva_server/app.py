@@ -54,7 +54,6 @@ from orchestrator.acting import FORGET_EVERY
 from orchestrator.pins import Pins
 from registry import Registry
 from registry.api.faults import response_to
-from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import RegistryAPI
 from registry.api.token import TokenAPI
 from registry.collecting import Collecting, Retention
@@ -227,7 +226,6 @@ def routes_beside_registry(parts: Parts) -> list[Route]:
         *control_routes(parts.security, parts.database, parts.registry, parts.telling.webhooks),
         *_tasks_api(parts).routes(),
         *EcsAPI(Operating(parts.security.admission, parts.security.account), parts.aws).routes(),
-        *RepositoriesAPI(parts.registry, parts.security.admission).routes(),
     ]
 
 

@@ -1,4 +1,4 @@
-"""/api/v1/repositories: made by name, listed and described. What removes them is in `registry/api/repositories.py`."""
+"""/api/v1/repositories: made by name, listed, described, and deleted with everything in them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,6 +13,8 @@ from estiva.errors import RequestInvalid
 from estiva.reference import RepositoryName
 from estiva_server.control.operating import Operating, body_of, page_of, required
 from estiva_server.control.routing import route
+from registry.deleting import Deleting
+from registry.permitting import permit_repository
 from registry.repositories import Repositories, RepositorySettings
 from storage.metadata.mutability import Mode, TagMutability
 from storage.metadata.repository_settings import RepositoryRecord
@@ -23,18 +25,19 @@ MOST_FILTERS = 5
 LONGEST_FILTER = 128
 
 
-class RepositoriesControlAPI:
-    """Operations on repositories and what they are like."""
+class RepositoriesAPI:
+    """Operations on whole repositories."""
 
-    def __init__(self, operating: Operating, repositories: Repositories) -> None:
+    def __init__(self, operating: Operating, repositories: Repositories, deleting: Deleting) -> None:
         self._operating = operating
         self._repositories = repositories
+        self._deleting = deleting
 
     def routes(self) -> list[Route]:
         """Every path of this API."""
         return [
             route("/api/v1/repositories", GET=self.list, POST=self.create),
-            route("/api/v1/repositories/{name:path}", GET=self.describe),
+            route("/api/v1/repositories/{name:path}", GET=self.describe, DELETE=self.delete),
         ]
 
     async def list(self, request: Request) -> Response:
@@ -62,6 +65,14 @@ class RepositoriesControlAPI:
         await self._permit(caller, DESCRIBE_REPOSITORIES, name)
         found = await self._repositories.find(name)
         return JSONResponse({**described(found), "tags": await self._repositories.tags(name)})
+
+    async def delete(self, request: Request) -> Response:
+        """Delete a repository with everything in it: 204; 404 NAME_UNKNOWN."""
+        caller = await self._operating.caller(request)
+        name = RepositoryName.parse(request.path_params["name"])
+        permit = await permit_repository(self._operating.admission.access, caller, name)
+        await self._deleting.repository(name, caller.actor, permit=permit)
+        return Response(status_code=204)
 
     async def _permit(self, caller: Caller, action: str, name: RepositoryName) -> None:
         access = self._operating.admission.access

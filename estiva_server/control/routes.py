@@ -1,4 +1,4 @@
-"""Every path of `/api/v1/` but the deletion of repositories."""
+"""Every path of `/api/v1/` but those of tasks."""
 
 from starlette.routing import Route
 
@@ -13,7 +13,7 @@ from estiva_server.control.policies import PoliciesAPI
 from estiva_server.control.principals import PrincipalsAPI
 from estiva_server.control.quotas import QuotasAPI
 from estiva_server.control.replication import ReplicationAPI
-from estiva_server.control.repositories import RepositoriesControlAPI
+from estiva_server.control.repositories import RepositoriesAPI
 from estiva_server.control.secrets import SecretsAPI
 from estiva_server.control.upstreams import UpstreamsAPI
 from estiva_server.control.webhooks import WebhooksAPI
@@ -33,7 +33,7 @@ def control_routes(security: Security, database: Database, registry: Registry, w
         *GroupsAPI(operating, security.identities, security.policies).routes(),
         *PoliciesAPI(operating, security.policies).routes(),
         *IssuersAPI(operating, security.issuers).routes(),
-        *RepositoriesControlAPI(operating, registry.repositories).routes(),
+        *RepositoriesAPI(operating, registry.repositories, registry.deleting).routes(),
         *CollectionAPI(operating, registry.collecting).routes(),
         *ScrubbingAPI(operating, registry.scrubbing, registry.quotas).routes(),
         *QuotasAPI(operating, registry.quotas).routes(),

@@ -23,6 +23,11 @@ OF_REPOSITORY = """
 SELECT digest, account, cluster, kind, user_id, service FROM image_uses WHERE repository = :repository
 ORDER BY digest, account, cluster, kind, service, user_id
 """
+PAGE = """
+SELECT repository, digest FROM image_uses WHERE (repository, digest) > (:repository, :digest)
+ORDER BY repository, digest LIMIT :limit
+"""
+PAGE_SIZE = 1000
 CHILDREN = """
 SELECT child_digest FROM manifest_children WHERE parent_digest = :digest
 AND repository_id = (SELECT id FROM repositories WHERE name = :name)
@@ -76,8 +81,14 @@ def of_repository(name: RepositoryName) -> Work[Mapping[Digest, list[User]]]:
 
 def everything() -> Work[frozenset[Digest]]:
     """Every digest that is used, in any repository and cluster."""
-    rows = yield Statement("SELECT DISTINCT digest FROM image_uses")
-    return frozenset(Digest.parse(digest) for (digest,) in rows)
+    found: set[Digest] = set()
+    last, digest = "", ""
+    while True:
+        rows = yield Statement(PAGE, {"repository": last, "digest": digest, "limit": PAGE_SIZE})
+        found.update(Digest.parse(text) for _, text in rows)
+        if len(rows) < PAGE_SIZE:
+            return frozenset(found)
+        last, digest = rows[-1]
 
 
 def belonging(name: RepositoryName, digest: Digest) -> Work[set[Digest]]:

@@ -34,6 +34,7 @@ NARROWED: list[tuple[type[RegistryError], str, int]] = [
     (errors.NotFound, "UNSUPPORTED", 404),
     (errors.StillReferenced, "DENIED", 409),
     (errors.ImageInUse, "DENIED", 409),
+    (errors.QuotaExceeded, "DENIED", 403),
     (errors.TagImmutable, "DENIED", 400),
 ]
 BEYOND_THE_TABLE: list[tuple[type[RegistryError], str, int]] = [

@@ -86,7 +86,7 @@ async def test_metrics_are_a_page_for_prometheus(http: httpx.AsyncClient) -> Non
 
 
 async def test_what_nobody_has_is_404_in_the_envelope(http: httpx.AsyncClient) -> None:
-    for path in ("/", "/v1/_ping", "/v1/search?q=a", "/api/v1/repositories", "/healthz/", "/V2/"):
+    for path in ("/", "/v1/_ping", "/v1/search?q=a", "/api/v1/nothing", "/healthz/", "/V2/"):
         assert code(await http.get(path)) == (404, "UNSUPPORTED")
 
 
@@ -95,7 +95,7 @@ async def test_what_nobody_has_is_404_in_the_envelope(http: httpx.AsyncClient) -
     [
         ("POST", "/healthz", {"GET", "HEAD"}),
         ("DELETE", "/metrics", {"GET", "HEAD"}),
-        ("GET", "/api/v1/repositories/a", {"DELETE"}),
+        ("PATCH", "/api/v1/repositories/a", {"GET", "HEAD", "DELETE"}),
     ],
 )
 async def test_a_method_that_a_path_lacks_is_405_and_told_which_it_has(

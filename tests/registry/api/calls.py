@@ -5,7 +5,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message
 
-from auth.access import Access, Caller
+from auth.access import Access, Caller, Verdict
 from auth.opening import EVERYBODY, OpenAccess, OpenDoor
 from auth.policy.actions import repository_arn
 from auth.sealing import Seal
@@ -14,6 +14,23 @@ from registry.api.call import Call
 from registry.api.cursors import Cursors
 from registry.api.origin import Origin
 from registry.api.room import Room
+
+ARN = "arn:aws:ecr:us-east-1:000000000000:repository/"
+"""What repositories' names begin with in ARNs here."""
+
+
+class Asked(OpenAccess):
+    """Allows these actions alone, and remembers what it was asked."""
+
+    def __init__(self, *allowed: str, but_not_on: str = "nowhere") -> None:
+        super().__init__(lambda name: f"{ARN}{name}")
+        self.questions: list[tuple[str, str]] = []
+        self._allowed = {f"ecr:{action}" for action in allowed}
+        self._but_not_on = but_not_on
+
+    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
+        self.questions.append((action.removeprefix("ecr:"), resource.removeprefix(ARN)))
+        return Verdict(action in self._allowed and resource != ARN + self._but_not_on, lasting=True)
 
 
 def open_admission(access: Access | None = None) -> Admission:

@@ -4,16 +4,13 @@ import json
 
 import pytest
 
-from auth.access import Caller, Verdict
-from auth.opening import OpenAccess
 from estiva.reference import RepositoryName
 from registry import Registry
-from registry.api.repositories import RepositoriesAPI
 from registry.api.routes import ROUTES, RegistryAPI
 from storage.metadata.database import Database
 from tests.fixtures.documents import named
-from tests.fixtures.facts import NAME, count, enter_blob
-from tests.registry.api.calls import asked, open_admission
+from tests.fixtures.facts import count, enter_blob
+from tests.registry.api.calls import Asked, asked, open_admission
 
 DIGEST = named(b"{}")
 UPLOAD = "/v2/library/hello/blobs/uploads/e3b0c442-98fc-4c14-9afb-f4c8996fb924"
@@ -34,21 +31,6 @@ RIGHTS: dict[tuple[str, str], tuple[str, list[str]]] = {
     ("referrers", "GET"): (f"/v2/library/hello/referrers/{DIGEST}", ["BatchGetImage"]),
 }
 HEADS = {"blob", "manifest"}
-ARN = "arn:aws:ecr:us-east-1:000000000000:repository/"
-
-
-class Asked(OpenAccess):
-    """Allows these actions alone, and remembers what it was asked."""
-
-    def __init__(self, *allowed: str, but_not_on: str = "nowhere") -> None:
-        super().__init__(lambda name: f"{ARN}{name}")
-        self.questions: list[tuple[str, str]] = []
-        self._allowed = {f"ecr:{action}" for action in allowed}
-        self._but_not_on = but_not_on
-
-    async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:
-        self.questions.append((action.removeprefix("ecr:"), resource.removeprefix(ARN)))
-        return Verdict(action in self._allowed and resource != ARN + self._but_not_on, lasting=True)
 
 
 @pytest.mark.parametrize(("label", "method"), RIGHTS)
@@ -134,13 +116,3 @@ async def test_a_blob_is_mounted_only_from_where_it_may_be_read(
     assert ("GetDownloadUrlForLayer", "library/secret") in access.questions
     status, *_ = await asked(RegistryAPI(registry, open_admission(Asked(*everything))), "POST", target)
     assert status == 201
-
-
-async def test_whole_repositories_are_deleted_by_those_who_may(registry: Registry, database: Database) -> None:
-    await enter_blob(database, b"{}")
-    access = Asked("BatchDeleteImage")
-    [route] = RepositoriesAPI(registry, open_admission(access)).routes()
-    with pytest.raises(Exception, match="requested access to the resource is denied"):
-        await asked(route, "DELETE", f"/api/v1/repositories/{NAME}")
-    assert access.questions == [("DeleteRepository", NAME.text)]
-    assert await count(database, "repositories") == 1

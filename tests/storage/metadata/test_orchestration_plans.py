@@ -96,6 +96,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "image_uses.of_repository": lambda: image_uses.of_repository(NAME),
     "image_uses.belonging": lambda: image_uses.belonging(*IMAGE),
     "image_uses.absent": lambda: image_uses.absent([IMAGE]),
+    "image_uses.everything": image_uses.everything,
     "image_uses.enter": lambda: image_uses.enter(USER, [IMAGE]),
     "image_uses.forget": lambda: image_uses.forget(USER),
     "task_logs.put": lambda: task_logs.put(KEY, "t1", "app", []),
