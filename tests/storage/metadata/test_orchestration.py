@@ -5,6 +5,7 @@ from functools import partial
 
 import pytest
 
+from estiva.digest import Digest
 from storage.metadata import (
     account_settings,
     client_tokens,
@@ -166,6 +167,17 @@ async def deploy(database: Database, identifier: str, image: tuple[object, objec
 async def users(database: Database) -> dict[str, list[str]]:
     used = await database.read(image_uses.of_repository(NAME))
     return {str(digest)[7:11]: [user.id for user in by] for digest, by in used.items()}
+
+
+async def test_every_digest_that_is_used_is_found_over_pages(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_uses, "PAGE_SIZE", 2)
+    assert await database.read(image_uses.everything()) == frozenset()
+    images = [(name, Digest.of(b"%d" % number)) for name in (NAME, OTHER) for number in range(3)]
+    for user in ("d1", "d2"):
+        await database.write(partial(deployments.create, deployment(user), images))
+    assert await database.read(image_uses.everything()) == {digest for _, digest in images}
 
 
 async def test_the_current_deployment_and_the_one_before_keep_their_images(database: Database) -> None:
