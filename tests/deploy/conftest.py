@@ -63,7 +63,7 @@ def composed(
 def trusted(composed: Composed) -> Iterator[None]:
     """Docker trusts the proxy's authority, as docs/deploy.md says it."""
     certificates = Path("/etc/docker/certs.d") / HOST
-    certificates.mkdir(parents=True)
+    certificates.mkdir(parents=True, exist_ok=True)  # left over where a run was killed
     try:
         authority = "/data/caddy/pki/authorities/local/root.crt"
         (certificates / "ca.crt").write_text(composed.compose("exec", "-T", "proxy", "cat", authority) + "\n")
