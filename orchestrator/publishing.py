@@ -59,7 +59,7 @@ class CaddyUpstreams:
                     return
 
     async def _tell(self, name: str, upstreams: Upstreams) -> bool:
-        """Whether it answered, in one of some tries; who does not know the name is told again later."""
+        """Whether it took it or refused it, in one of some tries; what it refused, it is asked again later."""
         for wait in (0.1, 0.5, 1.0, None):
             if await self._try(name, upstreams):
                 return True
@@ -74,7 +74,7 @@ class CaddyUpstreams:
                 answer = await self._pool.request(
                     "PATCH", url, headers={"Content-Type": "application/json"}, content=json.dumps(upstreams).encode()
                 )
-            answered = True
+            answered = answer.status < 500
             trouble = "" if answer.status == 200 else f"{answer.status} {answer.content.decode(errors='replace')[:200]}"
         except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
             answered = False

@@ -32,10 +32,11 @@ WEB = "PATCH /id/estiva-default-web/upstreams"
 
 @dataclass
 class Admin:
-    """The admin API of a Caddy, by its answers; it may first break off some connections."""
+    """The admin API of a Caddy, by its answers; it may first break off some connections, or fail."""
 
     status: int = 200
     breaks_off: int = 0
+    fails: int = 0
     port: int = 0
     told: list[tuple[str, list[str]]] = field(default_factory=list)
     """What it was asked to do, and the addresses that came with it."""
@@ -49,7 +50,9 @@ class Admin:
             length = int(head.lower().partition("content-length: ")[2].partition("\r")[0])
             upstreams = json.loads(await reader.readexactly(length))
             self.told.append((head.partition(" HTTP/")[0], [one["dial"] for one in upstreams]))
-            writer.write(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % self.status)
+            status = 500 if self.fails else self.status
+            self.fails = max(0, self.fails - 1)
+            writer.write(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % status)
             await writer.drain()
         writer.close()
 
@@ -125,6 +128,13 @@ async def test_connections_that_break_off_are_tried_again(admin: Admin, proxy: C
     admin.breaks_off = 2
     await publish(proxy, facts([8001]))
     assert admin.told == [(WEB, ["127.0.0.1:8001"])]
+
+
+async def test_what_failed_inside_it_is_tried_again(admin: Admin, proxy: CaddyUpstreams) -> None:
+    admin.fails = 1
+    await publish(proxy, facts([8001]))
+    await publish(proxy, facts([8001]))
+    assert admin.told == [(WEB, ["127.0.0.1:8001"])] * 2
 
 
 async def test_one_that_does_not_answer_is_told_when_it_is_back(caplog: pytest.LogCaptureFixture) -> None:
