@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import base64
+import compileall
 import gzip
 import hashlib
 import json
@@ -104,6 +105,7 @@ def measured(workdir: Path, clients: Sequence[str], rounds: int, layers: int, si
     for client in clients:
         if peers.look_for(TOOLS[client].program) is None:
             raise peers.PeerMissing(f"{client} needs the program {TOOLS[client].program}, which was not found")
+    compileall.compile_dir(peers.REPOSITORY / "client" / "estiva", quiet=1)  # as pip does where it installs a wheel
     with tempfile.TemporaryDirectory(prefix="estiva-clients-", dir=workdir) as name:
         layout = make_layout(Path(name) / "layout", layers, size * MIB // layers)
         for number in range(1, rounds + 1):

@@ -1,26 +1,28 @@
 """`Client`: a registry's images, tags and artifacts from Python (docs/client.md)."""
 
-import ssl
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from estiva.bodies import TIMEOUT
 from estiva.connections import Connections
 from estiva.credentials import Credential, DockerConfig
 from estiva.descriptor import Descriptor
-from estiva.image import Image
 from estiva.imagereference import ImageReference
 from estiva.journal import FileJournal
 from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
-from estiva.packing import PackConfig
 from estiva.platform import Platform
 from estiva.progress import Progress
-from estiva.protocol.artifacts import Artifact
 from estiva.protocol.manifests import StoredManifest
 from estiva.protocol.operations import Operations
 from estiva.protocol.steps import Steps
 from estiva.running import run
+
+if TYPE_CHECKING:
+    import ssl
+
+    from estiva.image import Image
+    from estiva.packing import PackConfig
 
 T = TypeVar("T")
 Name = str | ImageReference
@@ -46,7 +48,7 @@ class Client:
         plain_http: bool | None = None,
         parallel: int = 4,
         timeout: float = TIMEOUT,
-        context: ssl.SSLContext | None = None,
+        context: "ssl.SSLContext | None" = None,
         uploads: str | Path | None = None,
     ) -> None:
         journal = FileJournal(Path(uploads)) if uploads else None
@@ -117,9 +119,16 @@ class Client:
         return self._run(self._operations.pull_archive(reference, file, platform, progress))
 
     def pack(
-        self, folder: str | Path, reference: Name, config: PackConfig | None = None, *, progress: Progress | None = None
+        self,
+        folder: str | Path,
+        reference: Name,
+        config: "PackConfig | None" = None,
+        *,
+        progress: Progress | None = None,
     ) -> Descriptor:
         """Make an image of a folder, the same for the same files, and push it."""
+        from estiva.packing import PackConfig
+
         return self._run(self._operations.pack(folder, reference, config or PackConfig(), progress))
 
     def copy(self, source: Name, target: Name, *, progress: Progress | None = None) -> Descriptor:
@@ -153,7 +162,7 @@ class Client:
         """A small blob (up to 32 MiB), such as a config; BlobUnknown where it is not there."""
         return self._run(self._operations.blob(repository, blob))
 
-    def image(self, reference: Name, *, platform: Platform | str | None = None) -> Image:
+    def image(self, reference: Name, *, platform: Platform | str | None = None) -> "Image":
         """An image: config, layers, history; of an index the one for `platform` (by default this machine's)."""
         return self._run(self._operations.image(reference, platform))
 
@@ -172,6 +181,8 @@ class Client:
         progress: Progress | None = None,
     ) -> Descriptor:
         """Push files as one artifact, as oras does."""
+        from estiva.protocol.artifacts import Artifact
+
         artifact = Artifact([Path(file) for file in files], artifact_type, annotations or {}, media_type)
         return self._run(self._operations.push_files(reference, artifact, progress))
 
@@ -186,6 +197,8 @@ class Client:
         progress: Progress | None = None,
     ) -> Descriptor:
         """Push files as an artifact that refers to an image; the artifact's descriptor."""
+        from estiva.protocol.artifacts import Artifact
+
         artifact = Artifact([Path(file) for file in files], artifact_type, annotations or {}, media_type)
         return self._run(self._operations.attach(reference, artifact, progress))
 

@@ -4,8 +4,6 @@ import base64
 import binascii
 import json
 import os
-import subprocess
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,6 +100,8 @@ class DockerConfig:
 
     def _write(self, document: Mapping[str, Any]) -> None:
         """Replace the file at once: docker may read it at any moment. It is nobody else's to read."""
+        import tempfile
+
         try:
             target = self.path.resolve()  # it may be a link into a folder of settings
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -135,12 +135,17 @@ def _ask_helper(helper: str, key: str) -> Credential | None:
 
 
 def _run_helper(helper: str, verb: str, given: str, *, missing_is_none: bool = False) -> str | None:
+    import subprocess
+
     program = f"docker-credential-{helper}"
     try:
         done = subprocess.run(  # noqa: S603 - the user's own configuration names the program, as docker's does
             [program, verb], input=given, capture_output=True, text=True, timeout=_HELPER_PATIENCE, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired:
+        why = f"it did not answer in {_HELPER_PATIENCE} seconds"
+        raise CredentialsFailed(f"cannot run {program}: {why}") from None
+    except OSError as error:
         raise CredentialsFailed(f"cannot run {program}: {_reason(error)}") from None
     if done.returncode == 0:
         return done.stdout
@@ -171,6 +176,4 @@ def _decoded(text: str, where: str) -> tuple[str, str]:
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, subprocess.TimeoutExpired):
-        return f"it did not answer in {_HELPER_PATIENCE} seconds"
     return getattr(error, "strerror", None) or "it is no JSON"

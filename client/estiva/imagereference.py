@@ -1,6 +1,5 @@
 """Where an image is: `host[:port]/repository[:tag][@digest]`, as people type it."""
 
-import ipaddress
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -66,6 +65,8 @@ def base_url(host: str, plain_http: bool | None) -> str:
 
 def _is_loopback(host: str) -> bool:
     name = host[1 : host.index("]")] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    import ipaddress
+
     try:
         return name == "localhost" or ipaddress.ip_address(name).is_loopback
     except ValueError:

@@ -3,11 +3,10 @@
 import hashlib
 import json
 import posixpath
-import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from estiva import mediatypes
 from estiva.descriptor import Descriptor
@@ -18,6 +17,9 @@ from estiva.manifest import Manifest, parse_manifest
 from estiva.protocol.blobs import OutgoingBlob
 from estiva.protocol.manifests import StoredManifest
 from estiva.protocol.steps import FileSlice
+
+if TYPE_CHECKING:
+    import tarfile
 
 REF_NAME = "org.opencontainers.image.ref.name"
 _LARGEST_MANIFEST = 32 << 20
@@ -60,6 +62,8 @@ class Archive:
     """A layout, or what `docker save` writes, that is a tar file without compression."""
 
     def __init__(self, path: Path) -> None:
+        import tarfile  # here, as most layouts are folders
+
         self.name = str(path)
         self._path = path
         self._members: dict[str, FileSlice] = {}
@@ -72,7 +76,7 @@ class Archive:
             why = getattr(error, "strerror", None) or "it is no tar file, or a compressed one"
             raise ContentInvalid(f"cannot read {path}: {why}") from None
 
-    def _enter(self, member: tarfile.TarInfo) -> None:
+    def _enter(self, member: "tarfile.TarInfo") -> None:
         name = posixpath.normpath(member.name)
         if member.isreg():
             self._members[name] = FileSlice(self._path, member.offset_data, member.size)

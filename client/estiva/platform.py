@@ -1,6 +1,5 @@
 """Platforms: what an image runs on, as in `linux/arm64/v8`."""
 
-import platform as machine
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,6 +35,8 @@ class Platform:
     @classmethod
     def of_containers_here(cls) -> Self:
         """Linux, on this machine's architecture."""
+        import platform as machine
+
         name = machine.machine().lower()
         return cls("windows" if sys.platform == "win32" else "linux", _ARCHITECTURES.get(name, name))
 

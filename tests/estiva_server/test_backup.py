@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from estiva.cli.main import build
+from estiva.cli.app import build
 from estiva.digest import Digest
 from estiva_server.backup import BackupError, back_up, restore
 from registry import Registry

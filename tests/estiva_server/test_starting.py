@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from estiva.cli.main import build
+from estiva.cli.app import build
 from estiva_server import serve
 from estiva_server.config import load
 from estiva_server.serve import StartError, run

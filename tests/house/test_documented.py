@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from estiva.cli.main import build
+from estiva.cli.app import build
 from estiva.errors import RegistryError
 from estiva_server.app import build as build_parts
 from estiva_server.app import routes_beside_registry

@@ -12,10 +12,10 @@ from estiva.cli.registries import (
     Reference,
     client_of,
     pairs,
-    progress_on,
     show,
     show_pushed,
 )
+from estiva.cli.transfers import progress_on
 from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
 
 Files = Annotated[list[Path], typer.Argument(help="Files.")]

@@ -9,7 +9,7 @@ from rich.progress import BarColumn, DownloadColumn, Task, TaskID, TextColumn, T
 from rich.progress import Progress as Display
 from rich.text import Text
 
-from estiva.cli.registries import readable
+from estiva.cli.transfers import readable
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.progress import Outcome, Progress

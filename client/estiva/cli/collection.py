@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.server import CommandError, server_of, show
+from estiva.cli.failing import CommandError
+from estiva.cli.server import server_of, show
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 COUNTS = ("judged", "trashed", "trashed_bytes", "removed", "removed_bytes")

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from estiva.cli.failing import CommandError
 from estiva.cli.registries import AsJSON, PlainHTTP, credentials_of
-from estiva.cli.server import CommandError, trust_of
+from estiva.cli.server import trust_of
 
 if TYPE_CHECKING:
     from estiva.cli.findings import Finding

@@ -9,7 +9,7 @@ from typing import Literal
 
 import typer
 
-from estiva.cli.server import CommandError, line
+from estiva.cli.failing import CommandError, line
 from estiva.cli.server import show as show_result
 
 Outcome = Literal["ok", "warning", "failed", "skipped"]

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from estiva.cli.server import CommandError, Server, ServerRefused, read_document, server_of, show
+from estiva.cli.failing import CommandError, ServerRefused
+from estiva.cli.server import Server, read_document, server_of, show
 
 File = Annotated[str, typer.Argument(help="A htpasswd file with bcrypt entries, or - for standard input.")]
 Policies = Annotated[list[str] | None, typer.Option("--policy", help="A policy that each of them gets.")]

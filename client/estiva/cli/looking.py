@@ -11,10 +11,9 @@ from estiva.cli.registries import (
     Reference,
     client_of,
     document_of,
-    platform_of,
-    readable,
     show,
 )
+from estiva.cli.transfers import platform_of, readable
 from estiva.mediatypes import INDEXES
 
 if TYPE_CHECKING:

@@ -1,168 +1,22 @@
-"""The `estiva` command: verbs of its own, and those of other installed distributions (group `estiva.commands`)."""
+"""Where the `estiva` command starts: what moves images begins at once, all else with the whole command line."""
 
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated
 
-import typer
-
-from estiva import __version__
-from estiva.cli import (
-    access,
-    artifacts,
-    collection,
-    doctor,
-    groups,
-    lifecycle,
-    looking,
-    moving,
-    naming,
-    orchestrating,
-    principals,
-    quotas,
-    replicas,
-    repositories,
-    running,
-    secrets,
-    signing,
-    soundness,
-    upstreams,
-    webhooks,
-)
-from estiva.cli.server import DEFAULT_SERVER, CommandError, line
-from estiva.errors import RegistryError, Unauthorized
-from estiva.failures import ClientError
-
-GROUP = "estiva.commands"
-CAFile = Annotated[
-    str,
-    typer.Option(
-        envvar="ESTIVA_CA_FILE",
-        show_default=False,
-        help="PEM file of certificate authorities to trust besides this machine's.",
-    ),
-]
-NOUNS = {
-    "repos": repositories.repos,
-    "users": principals.users,
-    "robots": principals.robots,
-    "keys": access.keys,
-    "groups": groups.groups,
-    "policies": access.policies,
-    "issuers": access.issuers,
-    "gc": collection.gc,
-    "lifecycle": lifecycle.lifecycle,
-    "quotas": quotas.quotas,
-    "webhooks": webhooks.webhooks,
-    "credentials": upstreams.credentials,
-    "upstreams": upstreams.upstreams,
-    "replicas": replicas.replicas,
-    "secrets": secrets.secrets,
-    "artifact": artifacts.artifact,
-    "clusters": orchestrating.clusters,
-    "taskdefs": orchestrating.taskdefs,
-    "tasks": orchestrating.tasks,
-    "services": orchestrating.services,
-}
-VERBS: dict[str, Callable[..., None]] = {
-    "login": signing.login,
-    "logout": signing.logout,
-    "push": moving.push,
-    "pull": moving.pull,
-    "cp": moving.copy,
-    "pack": moving.pack,
-    "tag": naming.tag,
-    "ls": naming.ls,
-    "tags": naming.list_tags,
-    "rm": naming.remove,
-    "inspect": looking.inspect,
-    "diff": looking.diff,
-    "attach": artifacts.attach,
-    "discover": artifacts.discover,
-    "doctor": doctor.doctor,
-    "scrub": soundness.scrub,
-    "fsck": soundness.fsck,
-    "audit": access.audit,
-    "ps": orchestrating.list_tasks,
-    "logs": running.logs,
-    "exec": running.execute,
-}
-
-
-def _show_version(asked: bool) -> None:
-    if asked:
-        typer.echo(f"estiva {__version__}")
-        raise typer.Exit
-
-
-def build(*, others: bool = True) -> typer.Typer:
-    """The command with every verb that is installed, or without those of other distributions."""
-    app = typer.Typer(name="estiva", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
-
-    @app.callback()
-    def estiva(
-        context: typer.Context,
-        server: Annotated[str, typer.Option(envvar="ESTIVA_SERVER", help="The server.")] = DEFAULT_SERVER,
-        username: Annotated[str, typer.Option(envvar="ESTIVA_USERNAME", help="Who you are.")] = "admin",
-        password: Annotated[
-            str, typer.Option(envvar="ESTIVA_PASSWORD", show_default=False, help="Your password.")
-        ] = "",
-        ca_file: CAFile = "",
-        as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
-        version: Annotated[
-            bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
-        ] = False,
-    ) -> None:
-        """A container registry that is one command."""
-        context.obj = {"server": server, "username": username, "password": password, "json": as_json}
-        context.obj["ca_file"] = ca_file
-
-    for name, noun in NOUNS.items():
-        app.add_typer(noun(), name=name)
-    for name, verb in VERBS.items():
-        app.command(name)(verb)
-    if others:
-        _add_others(app)
-    return app
-
-
-def _add_others(app: typer.Typer) -> None:
-    from importlib.metadata import entry_points
-
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        other = entry.load()
-        if isinstance(other, typer.Typer):
-            app.add_typer(other, name=entry.name)
-        else:
-            app.command(entry.name)(other)
-
-
-def _verb(arguments: Sequence[str]) -> str:
-    """The verb or noun in these arguments, empty where there is none."""
-    words = iter(arguments)
-    for word in words:
-        if word in ("--server", "--username", "--password", "--ca-file"):
-            next(words, None)
-        elif not word.startswith("-"):
-            return word
-    return ""
+from estiva.cli import quick
+from estiva.cli.failing import EXPECTED, told
 
 
 def main() -> None:
-    """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage."""
+    """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage, 130 interrupted."""
     try:
-        # Other distributions, a whole server among them, are loaded for their own verbs and for help alone.
-        build(others=_verb(sys.argv[1:]) not in NOUNS.keys() | VERBS.keys())(prog_name="estiva")
-    except (CommandError, ClientError, RegistryError) as error:
-        typer.echo(f"estiva: {_told(error)}", err=True)
+        arguments = sys.argv[1:]
+        move = quick.read(arguments)
+        if move is not None:
+            move()
+            return
+        from estiva.cli import app
+
+        app.run(arguments)
+    except EXPECTED as error:
+        sys.stderr.write(f"estiva: {told(error)}\n")
         sys.exit(1)
-
-
-def _told(error: Exception) -> str:
-    """One line that says what is wrong, and where that is known what to do."""
-    text = str(error)
-    if isinstance(error, RegistryError) and isinstance(error.detail, str) and error.detail not in text:
-        text = f"{text} ({error.detail})"
-    if isinstance(error, Unauthorized) and "estiva login" not in text:
-        text = f"{text}; `estiva login HOST` signs in"
-    return line(text)

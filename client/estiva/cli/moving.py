@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
+from estiva.cli import transfers
+from estiva.cli.options import PARALLEL
 from estiva.cli.registries import (
-    PARALLEL,
     AsJSON,
     OfPlatform,
     Parallel,
@@ -17,10 +18,9 @@ from estiva.cli.registries import (
     Reference,
     client_of,
     pairs,
-    platform_of,
-    progress_on,
     show_pushed,
 )
+from estiva.cli.transfers import platform_of, progress_on
 
 
 def push(  # noqa: PLR0913, PLR0917 - each is a flag
@@ -39,9 +39,17 @@ def push(  # noqa: PLR0913, PLR0917 - each is a flag
     as_json: AsJSON = False,
 ) -> None:
     """Push an image; what was broken off goes on when it is repeated."""
-    with client_of(context, plain_http=plain_http, parallel=parallel) as client, progress_on(quiet or as_json) as bars:
-        pushed = client.push(source, reference, select=select, mount_from=mount_from or (), progress=bars)
-    show_pushed(context, reference, pushed, quiet=quiet, as_json=as_json)
+    transfers.push(
+        context.find_root().obj,
+        source,
+        reference,
+        select=select,
+        mount_from=mount_from or (),
+        parallel=parallel,
+        plain_http=plain_http,
+        quiet=quiet,
+        as_json=as_json,
+    )
 
 
 def pull(  # noqa: PLR0913, PLR0917 - each is a flag
@@ -59,11 +67,16 @@ def pull(  # noqa: PLR0913, PLR0917 - each is a flag
     A layout gets all platforms unless one is named, a tar file this machine's. What was broken off goes on when it is
     repeated.
     """
-    wanted = platform_of(platform)
-    with client_of(context, plain_http=plain_http, parallel=parallel) as client, progress_on(quiet or as_json) as bars:
-        fetch = client.pull_archive if target.suffix == ".tar" else client.pull
-        pulled = fetch(reference, target, platform=wanted, progress=bars)
-    show_pushed(context, reference, pulled, quiet=quiet, as_json=as_json)
+    transfers.pull(
+        context.find_root().obj,
+        reference,
+        target,
+        platform=platform,
+        parallel=parallel,
+        plain_http=plain_http,
+        quiet=quiet,
+        as_json=as_json,
+    )
 
 
 def copy(

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.server import CommandError, Server, member, read_document, server_of, show
+from estiva.cli.failing import CommandError
+from estiva.cli.server import Server, member, read_document, server_of, show
 
 Cluster = Annotated[str, typer.Option(help="The cluster.")]
 Name = Annotated[str, typer.Argument(help="The service's name.")]

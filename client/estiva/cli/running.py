@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from estiva.cli.server import CommandError, line, server_of
+from estiva.cli.failing import CommandError, line
+from estiva.cli.server import server_of
 
 Cluster = Annotated[str, typer.Option(help="The cluster.")]
 Task = Annotated[str, typer.Argument(help="A task's id, or its ARN.")]

@@ -10,26 +10,16 @@ from urllib.parse import quote
 
 import typer
 
+from estiva.cli.failing import CommandError, ServerRefused, line
+from estiva.cli.transfers import trusting
+
 if TYPE_CHECKING:
     import ssl
 
     import httpx2
 
-DEFAULT_SERVER = "http://127.0.0.1:5000"
 TIMEOUT = 30.0
 PAGE = 1000
-
-
-class CommandError(Exception):
-    """The command failed; the text is the one line that tells why."""
-
-
-class ServerRefused(CommandError):
-    """The server said no; `status` is the answer's."""
-
-    def __init__(self, text: str, status: int) -> None:
-        super().__init__(text)
-        self.status = status
 
 
 class Server:
@@ -113,12 +103,7 @@ def server_of(context: typer.Context) -> Server:
 
 def trust_of(context: typer.Context) -> "ssl.SSLContext | None":
     """What verifies certificates, as `--ca-file` says; None where the machine's own settings do."""
-    ca_file = context.find_root().obj["ca_file"]
-    if not ca_file:
-        return None
-    from estiva.cli.tls import context_of
-
-    return context_of(ca_file)
+    return trusting(context.find_root().obj["ca_file"])
 
 
 def _reason(error: Exception) -> str:
@@ -160,9 +145,9 @@ def _table(rows: list[Any], columns: list[str]) -> None:
             typer.echo(row)
         return
     texts = [columns, *([_text(row.get(column)) for column in columns] for row in rows)]
-    widths = [max(len(line[index]) for line in texts) for index in range(len(columns))]
-    for line in texts:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
+    widths = [max(len(cells[index]) for cells in texts) for index in range(len(columns))]
+    for cells in texts:
+        typer.echo("  ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip())
 
 
 def _text(value: Any) -> str:
@@ -175,11 +160,6 @@ def _text(value: Any) -> str:
     if isinstance(value, dict):
         return json.dumps(value)
     return line(str(value))
-
-
-def line(text: str) -> str:
-    """Text that says nothing to a terminal but what it reads: names may come from anywhere."""
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def _segment(name: str) -> str:

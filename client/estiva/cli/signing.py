@@ -6,8 +6,9 @@ from urllib.parse import urlsplit
 
 import typer
 
+from estiva.cli.failing import CommandError
 from estiva.cli.registries import PlainHTTP
-from estiva.cli.server import CommandError, trust_of
+from estiva.cli.server import trust_of
 
 Host = Annotated[str, typer.Argument(help="The registry, such as registry.example.com or 127.0.0.1:5000.")]
 

@@ -4,7 +4,7 @@ import os
 import ssl
 from pathlib import Path
 
-from estiva.cli.server import CommandError
+from estiva.cli.failing import CommandError
 
 
 def context_of(ca_file: str) -> ssl.SSLContext:

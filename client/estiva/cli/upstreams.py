@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from estiva.cli.server import CommandError, member, server_of, show
+from estiva.cli.failing import CommandError
+from estiva.cli.server import member, server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 Prefix = Annotated[str, typer.Argument(help="What the repositories' names begin with; ROOT for all of them.")]

@@ -2,25 +2,28 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from estiva.credentials import Credential
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.failures import ReferenceInvalid
-from estiva.image import Image
 from estiva.imagereference import ImageReference, base_url
-from estiva.packing import PackConfig, pack_folder
 from estiva.platform import Platform
 from estiva.progress import Progress
-from estiva.protocol import artifacts, manifests, transfer
+from estiva.protocol import manifests, transfer
 from estiva.protocol.answers import expect
-from estiva.protocol.artifacts import Artifact
 from estiva.protocol.blobs import NoJournal, UploadJournal, get_blob
 from estiva.protocol.manifests import StoredManifest
 from estiva.protocol.registry import NOTHING, Registry
 from estiva.protocol.steps import Call, Steps
 from estiva.protocol.transfer import Pushing
 from estiva.reference import Tag
+
+if TYPE_CHECKING:
+    from estiva.image import Image
+    from estiva.packing import PackConfig
+    from estiva.protocol.artifacts import Artifact
 
 Name = str | ImageReference
 
@@ -55,8 +58,10 @@ class Operations:
         how = Pushing(sources, progress or Progress(), self._journal)
         return (yield from transfer.push_path(self._at(image), image, Path(source), chosen, how))
 
-    def pack(self, folder: str | Path, to: Name, config: PackConfig, progress: Progress | None) -> Steps[Descriptor]:
+    def pack(self, folder: str | Path, to: Name, config: "PackConfig", progress: Progress | None) -> Steps[Descriptor]:
         """An image made of a folder."""
+        from estiva.packing import pack_folder
+
         image, how = parsed(to), Pushing((), progress or Progress(), self._journal)
         with transfer.workspace() as place:
             package = yield Call(lambda: pack_folder(Path(folder), config, place))
@@ -90,18 +95,24 @@ class Operations:
             yield from manifests.put_manifest(self._at(image), image.repository, tag, stored)
         return stored.descriptor
 
-    def push_files(self, to: Name, artifact: Artifact, progress: Progress | None) -> Steps[Descriptor]:
+    def push_files(self, to: Name, artifact: "Artifact", progress: Progress | None) -> Steps[Descriptor]:
         """An artifact."""
+        from estiva.protocol import artifacts
+
         image, how = parsed(to), Pushing((), progress or Progress(), self._journal)
         return (yield from artifacts.push_artifact(self._at(image), image, artifact, how))
 
-    def attach(self, name: Name, artifact: Artifact, progress: Progress | None) -> Steps[Descriptor]:
+    def attach(self, name: Name, artifact: "Artifact", progress: Progress | None) -> Steps[Descriptor]:
         """An artifact that refers to an image."""
+        from estiva.protocol import artifacts
+
         image, how = parsed(name), Pushing((), progress or Progress(), self._journal)
         return (yield from artifacts.attach_artifact(self._at(image), image, artifact, how))
 
     def pull_files(self, name: Name, folder: str | Path, progress: Progress | None) -> Steps[list[Path]]:
         """The files of an artifact."""
+        from estiva.protocol import artifacts
+
         image = parsed(name)
         return (yield from artifacts.pull_artifact(self._at(image), image, Path(folder), progress or Progress()))
 
@@ -146,7 +157,7 @@ class Operations:
             raise ReferenceInvalid(f"{image} names no tag or digest to delete")
         yield from manifests.delete_manifest(self._at(image), image.repository, image.reference)
 
-    def image(self, name: Name, platform: Platform | str | None) -> Steps[Image]:
+    def image(self, name: Name, platform: Platform | str | None) -> "Steps[Image]":
         """An image with its config."""
         image = parsed(name)
         return (yield from transfer.read_image(self._at(image), image, as_platform(platform)))

@@ -1,19 +1,16 @@
 """Whole images: pushed from a package, pulled into a layout, copied between repositories and registries."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from estiva import mediatypes
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
-from estiva.dockerarchive import as_package, compressed_layer, saved_image, write_archive
 from estiva.errors import ManifestInvalid, ManifestUnknown
-from estiva.image import Image, history_of, parse_config
 from estiva.imagereference import ImageReference
 from estiva.layout import LayoutWriter, Package, Shelf, is_manifest, read_package, shelf_of
 from estiva.manifest import parse_manifest
@@ -33,6 +30,9 @@ from estiva.protocol.manifests import StoredManifest, get_manifest, list_in_fall
 from estiva.protocol.registry import Registry
 from estiva.protocol.steps import Call, FileSlice, Parallel, Steps
 from estiva.reference import Reference, RepositoryName
+
+if TYPE_CHECKING:
+    from estiva.image import Image
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +107,8 @@ def pull_archive(
     registry: Registry, image: ImageReference, target: Path, platform: Platform | None, progress: Progress
 ) -> Steps[Descriptor]:
     """Pull the image for one platform (by default this machine's) into a file that `docker load` reads."""
+    from estiva.dockerarchive import write_archive
+
     with workspace(target.parent) as folder:
         wanted = platform or Platform.of_containers_here()
         root = yield from pull_layout(registry, image, folder, wanted, progress)
@@ -181,8 +183,10 @@ def select_platform(
     raise ManifestUnknown(f"there is no image for {platform}, but for {names or 'none that says which'}")
 
 
-def read_image(registry: Registry, image: ImageReference, platform: Platform | None) -> Steps[Image]:
+def read_image(registry: Registry, image: ImageReference, platform: Platform | None) -> "Steps[Image]":
     """The image of a reference, of an index the one for the platform (by default this machine's)."""
+    from estiva.image import Image, history_of, parse_config
+
     root = yield from resolve(registry, image)
     wanted = platform or Platform.of_containers_here()
     stored = yield from select_platform(registry, image.repository, root, wanted)
@@ -214,12 +218,16 @@ def _packed(shelf: Shelf, chosen: str, workspace: Path) -> Steps[Package]:
         package = yield Call(lambda: read_package(shelf, chosen))
         assert isinstance(package, Package)
         return package
+    from estiva.dockerarchive import as_package, saved_image
+
     saved = yield Call(lambda: saved_image(shelf, chosen))
     layers = yield Parallel([_compress(layer, workspace, number) for number, layer in enumerate(saved.layers)])
     return as_package(saved.config, tuple(layers))
 
 
 def _compress(layer: FileSlice, workspace: Path, number: int) -> Steps[OutgoingBlob]:
+    from estiva.dockerarchive import compressed_layer
+
     blob = yield Call(lambda: compressed_layer(layer, workspace, number))
     assert isinstance(blob, OutgoingBlob)
     return blob
@@ -278,5 +286,7 @@ def _largest_first(blobs: Sequence[OutgoingBlob]) -> list[OutgoingBlob]:
 @contextmanager
 def workspace(near: Path | None = None) -> Iterator[Path]:
     """A folder that is gone afterwards."""
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="estiva-", dir=near, ignore_cleanup_errors=True) as name:
         yield Path(name)

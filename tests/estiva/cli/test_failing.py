@@ -180,7 +180,7 @@ def test_a_process_of_its_own_ends_the_same_way(estiva: Estiva) -> None:
 def test_verbs_start_without_the_servers_weight() -> None:
     look = """
 import sys
-from estiva.cli.main import build
+from estiva.cli.app import build
 build()
 print([name for name in ("pydantic", "sqlalchemy", "starlette", "uvicorn", "httpx2", "rich") if name in sys.modules])
 """
