@@ -1,6 +1,6 @@
 """What ECS's operations have at hand: facts, images, and a way to say that something was asked of a cluster."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,11 @@ def nobody_to_wake(key: ClusterKey) -> None:
     """Nothing acts on what is asked, yet."""
 
 
+def any_tags(tags: Sequence[Mapping[str, str]]) -> str | None:
+    """Services can have whatever tags they like."""
+    return None
+
+
 async def nothing_to_prepare(key: ClusterKey) -> None:
     """Clusters have the instances that are registered, and no others."""
 
@@ -41,13 +46,15 @@ async def nothing_to_prepare(key: ClusterKey) -> None:
 class EcsParts:
     """ECS's own parts. `wake` is called after each commit that asks something of a cluster; it may be lost.
 
-    `prepare` is awaited before tasks are placed in a cluster or a service is made there.
+    `prepare` is awaited before tasks are placed in a cluster or a service is made there. `refuse_tags` says why a
+    service cannot have these tags, some of which ask for gates.
     """
 
     database: Database
     images: Images
     wake: Callable[[ClusterKey], None] = nobody_to_wake
     prepare: Callable[[ClusterKey], Awaitable[None]] = nothing_to_prepare
+    refuse_tags: Callable[[Sequence[Mapping[str, str]]], str | None] = any_tags
 
 
 Found = Mapping[str, ImageFound]

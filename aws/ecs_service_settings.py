@@ -97,6 +97,14 @@ def defaults_of(strategy: SchedulingStrategy) -> DeploymentSettings:
     return DeploymentSettings()
 
 
+def checked_tags(call: Call, tags: Tags) -> Tags:
+    """The same tags, whose gates this server can judge. AwsError."""
+    refused = call.parts.ecs.refuse_tags(tags)
+    if refused is not None:
+        raise invalid(refused)
+    return tags
+
+
 def deploys_on_push(tags: Tags) -> bool:
     """Whether the service's tags ask for a deployment whenever its image's tag moves."""
     return any(tag["key"] == DEPLOY_ON_PUSH and tag["value"] == "true" for tag in tags)

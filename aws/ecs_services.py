@@ -25,6 +25,7 @@ from aws.ecs_names import arns, cluster_of, identifier, invalid, name_checked
 from aws.ecs_placing import parse_placement
 from aws.ecs_service_settings import (
     KEPT,
+    checked_tags,
     defaults_of,
     deploys_on_push,
     desired_count,
@@ -59,7 +60,7 @@ async def create_service(call: Call) -> Answer:
     service, made = _new(call, key), await rollout(call, given["taskDefinition"])
     document = {name: given[name] for name in KEPT if name in given}
     document["createdBy"] = call.caller.principal.in_policies(call.parts.account).arn
-    document["tags"] = parse_tags(given.get("tags", ()))
+    document["tags"] = checked_tags(call, parse_tags(given.get("tags", ())))
 
     def work() -> Work[Mapping[str, Any]]:
         yield from active(key)

@@ -7,7 +7,7 @@ from typing import Any
 from aws.call import Answer, Call
 from aws.ecs_asking import Tags, change, database, merged, require
 from aws.ecs_names import invalid
-from aws.ecs_service_settings import deploys_on_push
+from aws.ecs_service_settings import checked_tags, deploys_on_push
 from aws.errors import AwsError
 from orchestrator.records import as_service, service_record
 from storage.metadata import clusters, container_instances, services, task_definitions, tasks
@@ -22,7 +22,13 @@ KINDS = ("cluster", "service", "task", "task-definition", "container-instance")
 async def tag_resource(call: Call) -> Answer:
     """Set tags of a resource."""
     given = call.input["tags"]
-    await _change(call, lambda before: merged(before, given))
+    _, kind, _ = parse_resource(call)
+
+    def move(before: Tags) -> Tags:
+        after = merged(before, given)
+        return checked_tags(call, after) if kind == "service" else after
+
+    await _change(call, move)
     return {}
 
 

@@ -130,7 +130,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     tallies = Tallies()
     registry = build_registry(settings, database, blobs, threads, security, tallies)
     links = Links(security.seal, registry.pulling)
-    orchestration = build_orchestration(settings, database, security, tallies.tasks)
+    orchestration = build_orchestration(settings, database, security, tallies.tasks, registry.pulling)
     access_log = AccessLog(sys.stdout.fileno()) if settings.access_log else None
     return Parts(
         settings=settings,

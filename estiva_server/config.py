@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     task_lost_after: float = Field(
         60, ge=5, description="Seconds without an answer from its engine after which a task is replaced."
     )
+    signature_keys: Path | None = Field(
+        None, description="A folder of public keys, `NAME.pub` or `NAME.pem`, for gates that ask for signatures."
+    )
     caddy_admin: str | None = Field(
         None,
         pattern=r"^http://[^/\s]+$",

@@ -11,11 +11,13 @@ from estiva.errors import ManifestInvalid
 from estiva.reference import Tag
 from estiva_server.config import Settings, split_listen
 from estiva_server.security import Security
+from estiva_server.small_blobs import SmallBlobs
 from orchestrator.acting import LocalEngine, Orchestrator
 from orchestrator.engines import Driver
 from orchestrator.engines.docker import DockerEngine
 from orchestrator.engines.host_access import HostAccess
 from orchestrator.figures import Figures
+from orchestrator.gating import GateParts, Gating
 from orchestrator.launching import Launching, Meanings
 from orchestrator.looking import Looking
 from orchestrator.loop import Pace, World
@@ -26,7 +28,9 @@ from orchestrator.publishing import CaddyUpstreams
 from orchestrator.pushes import DeployOnPush
 from orchestrator.scheduling import Scheduling
 from orchestrator.secrets import Secrets
+from orchestrator.signatures import Keys, load_keys
 from orchestrator.truth import Truth
+from registry.pulling import Pulling
 from registry.pushed import Consequence
 from storage.metadata import tags
 from storage.metadata.clusters import ClusterKey
@@ -43,18 +47,29 @@ class Orchestration:
     local: LocalEngine | None
     orchestrator: Orchestrator | None
     looking: Looking
+    gates: GateParts
 
 
-def build_orchestration(settings: Settings, database: Database, security: Security, figures: Figures) -> Orchestration:
-    """The parts, which count in `figures`; engines are only asked once a cluster is there."""
+def build_orchestration(
+    settings: Settings, database: Database, security: Security, figures: Figures, pulling: Pulling
+) -> Orchestration:
+    """The parts, which count in `figures`; engines are only asked once a cluster is there. KeyInvalid."""
     own, looking = own_registry(settings), Looking(database, connecting(settings))
+    gates = GateParts(own, read, SmallBlobs(pulling).read, signature_keys(settings), settings.scanner is not None)
     if not settings.orchestrator:
-        return Orchestration(own, None, None, looking)
+        return Orchestration(own, None, None, looking, gates)
     local = local_engine(settings)
     proxy = CaddyUpstreams(settings.caddy_admin, read) if settings.caddy_admin else None
-    world = replace(build_world(settings, database, security, own), figures=figures, proxy=proxy)
+    world = replace(
+        build_world(settings, database, security, own), figures=figures, proxy=proxy, gating=Gating(database, gates)
+    )
     orchestrator = Orchestrator(world, local)
-    return Orchestration(own, local, orchestrator, looking)
+    return Orchestration(own, local, orchestrator, looking, gates)
+
+
+def signature_keys(settings: Settings) -> Keys:
+    """The public keys that gates know by name. KeyInvalid."""
+    return {} if settings.signature_keys is None else load_keys(settings.signature_keys)
 
 
 def deploy_on_push(settings: Settings) -> Consequence:
@@ -110,11 +125,11 @@ class OwnImages:
 
 def ecs_parts(orchestration: Orchestration, database: Database) -> EcsParts:
     """What ECS's operations have at hand: they write facts, and wake the loop."""
-    images = OwnImages(database, orchestration.own)
+    parts = EcsParts(database, OwnImages(database, orchestration.own), refuse_tags=orchestration.gates.refusal)
     if orchestration.orchestrator is None:
-        return EcsParts(database, images)
+        return parts
     prepare = Preparing(database, orchestration.local).prepare
-    return EcsParts(database, images, orchestration.orchestrator.wake, prepare)
+    return replace(parts, wake=orchestration.orchestrator.wake, prepare=prepare)
 
 
 def local_engine(settings: Settings) -> LocalEngine | None:

@@ -26,6 +26,7 @@ from estiva_server.first_start import ADMIN, Welcome, first_start
 from estiva_server.http import AnswerCache, ConnectionSettings, SimpleRequest, connection_class
 from estiva_server.http.settings import affordable_connections
 from estiva_server.logs import configure
+from estiva_server.orchestration import signature_keys
 from estiva_server.security import build_security
 from estiva_server.workers import supervise
 from registry.api.call import API_VERSION
@@ -62,6 +63,7 @@ def prepare(settings: Settings) -> Welcome:
     try:
         make_directory(settings.data.absolute())
         prove(settings)
+        signature_keys(settings)
         migrate_in_time(settings.database, settings.database_wait)
         return asyncio.run(_let_somebody_in(settings))
     except OSError as error:

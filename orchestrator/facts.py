@@ -79,6 +79,11 @@ class ClusterFacts:
     """Those that have not stopped."""
     definitions: Mapping[Revision, DefinitionRecord]
 
+    @property
+    def current(self) -> frozenset[str]:
+        """The ids of all deployments that are PRIMARY or ACTIVE."""
+        return frozenset(one.deployment_id for service in self.services.values() for one in service.current)
+
 
 def load(key: ClusterKey) -> Work[ClusterFacts | None]:
     """The cluster as it is; None where there is no such cluster."""

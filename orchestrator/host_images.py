@@ -38,13 +38,18 @@ class HostImages:
         self._making_room: dict[str, asyncio.Task[None]] = {}
         self._made_room_at: dict[str, float] = {}
 
-    def ahead(self, facts: ClusterFacts, engines: Mapping[str, Engine]) -> Set[str]:
-        """Begin to pull what rolling deployments need; those that are not to be moved to before that has ended."""
+    def ahead(self, facts: ClusterFacts, engines: Mapping[str, Engine], held: Set[str] = frozenset()) -> Set[str]:
+        """Begin to pull what rolling deployments need; those that are not to be moved to before that has ended.
+
+        Nothing is pulled for those that gates hold back.
+        """
         waiting = set()
         current = {each.deployment_id for service in facts.services.values() for each in service.current}
         for identifier in self._pulling.keys() - current:
             self._pulling.pop(identifier).cancel()
         for deployment in _rolling(facts):
+            if deployment.deployment_id in held:
+                continue
             pulls = self._pulling.get(deployment.deployment_id)
             record = facts.definitions.get((deployment.family, deployment.revision))
             if pulls is None and record is not None:

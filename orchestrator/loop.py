@@ -16,6 +16,8 @@ from orchestrator.engines import Driver, EngineDown, Refused, TaskView
 from orchestrator.facts import ClusterFacts, change_task, load, say
 from orchestrator.figures import MOST_TASKS, Figures, label_of
 from orchestrator.fleet import Engine
+from orchestrator.gating import Gating
+from orchestrator.holding import Waiting
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
 from orchestrator.publishing import CaddyUpstreams
@@ -73,6 +75,8 @@ class World:
     figures: Figures = field(default_factory=Figures)
     proxy: CaddyUpstreams | None = None
     """What is told of healthy targets."""
+    gating: Gating | None = None
+    """What judges the gates of services; None: they are not asked."""
 
 
 class ClusterLoop:
@@ -168,14 +172,17 @@ class ClusterLoop:
             return None
         await self._meet(facts)
         now = time.time()
-        unprepared = self._images.ahead(facts, self._engines)
-        self._images.make_room(self._engines)
         world = self._world
-        planned = world.scheduling.look(facts, now, unprepared)
+        held = await world.gating.held(facts) if world.gating is not None else {}
+        waiting = Waiting(self._images.ahead(facts, self._engines, held.keys()), held, facts.current)
+        self._images.make_room(self._engines)
+        planned = world.scheduling.look(facts, now, waiting)
         if planned.has_work:
             carry_out = world.scheduling.carry_out
-            await self._database.write(lambda: carry_out(self.key, now, unprepared), durable=False)
+            await self._database.write(lambda: carry_out(self.key, now, waiting), durable=False)
             facts = await self._database.read(load(self.key)) or facts
+            if not all(map(waiting.is_seen, facts.current)):
+                self.wake()
         world.figures.look(label_of(self.key), facts, world.scheduling.checked(facts), now)
         self._measure(facts)
         await self._lose(facts)

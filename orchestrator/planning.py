@@ -85,11 +85,19 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """A gate holds the deployment back, or (any other reason) does so no longer."""
+
+    deployment_id: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """The service was deleted and its last task has stopped: it is INACTIVE now."""
 
 
-Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Remove
+Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Hold | Remove
 
 
 @dataclass(frozen=True, slots=True)

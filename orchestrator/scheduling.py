@@ -3,7 +3,7 @@
 import secrets
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator import rollout
@@ -20,6 +20,7 @@ from orchestrator.facts import (
     say,
     set_service,
 )
+from orchestrator.holding import NOTHING, Waiting, plan_held
 from orchestrator.moves import unwanted
 from orchestrator.placing import Demand, Room, demand_of
 from orchestrator.planning import (
@@ -27,6 +28,7 @@ from orchestrator.planning import (
     Complete,
     Event,
     Fail,
+    Hold,
     Launch,
     Plan,
     Recovered,
@@ -34,7 +36,6 @@ from orchestrator.planning import (
     Retire,
     Scene,
     Stop,
-    plan,
 )
 from orchestrator.records import as_deployment, inactive, task_document, task_record
 from orchestrator.state import (
@@ -76,26 +77,23 @@ class Scheduling:
         self._read = read
         self._own_images = own_images
 
-    def look(self, facts: ClusterFacts, now: float, unprepared: Set[str] = frozenset()) -> Round:
-        """The plans of all services; those that come first take room before the others.
-
-        `unprepared`: deployments whose images are still being pulled ahead.
-        """
+    def look(self, facts: ClusterFacts, now: float, waiting: Waiting = NOTHING) -> Round:
+        """The plans of all services; those that come first take room before the others."""
         done = Round()
         room = Room.of(facts.instances.values(), facts.tasks.values())
         for name, service in sorted(facts.services.items()):
-            made = plan(self._scene(facts, service, room, unprepared), now)
+            made = plan_held(self._scene(facts, service, room, waiting), waiting, now)
             done.plans[name] = self._quieted(service, made)
             if made.wake_at is not None:
                 done.wake_at = min(made.wake_at, done.wake_at or made.wake_at)
         return done
 
-    def carry_out(self, key: ClusterKey, now: float, unprepared: Set[str] = frozenset()) -> Work[Round]:
+    def carry_out(self, key: ClusterKey, now: float, waiting: Waiting = NOTHING) -> Work[Round]:
         """Look again, in this transaction, and do what is to be done."""
         facts = yield from load(key)
         if facts is None:
             return Round()
-        done = self.look(facts, now, unprepared)
+        done = self.look(facts, now, waiting)
         for name, made in done.plans.items():
             yield from _Carrying(self._read, self._own_images, facts, facts.services[name], now).all_of(made.actions)
         return done
@@ -112,7 +110,7 @@ class Scheduling:
         ]
         return Plan(actions, made.wake_at)
 
-    def _scene(self, facts: ClusterFacts, service: ServiceFacts, room: Room, unprepared: Set[str]) -> Scene:
+    def _scene(self, facts: ClusterFacts, service: ServiceFacts, room: Room, waiting: Waiting) -> Scene:
         current = service.current
         primary = next((each for each in current if each.primary), None)
         return Scene(
@@ -124,7 +122,7 @@ class Scheduling:
             demands={each.deployment_id: self._demand(facts, each) for each in current},
             previous=service.previous,
             last_event=service.last_event,
-            prepared=primary is None or primary.deployment_id not in unprepared,
+            prepared=primary is None or primary.deployment_id not in waiting.unprepared,
             last_failure=primary.reason if primary is not None and primary.consecutive_failures else "",
         )
 
@@ -221,6 +219,8 @@ class _Carrying:
                 record = yield from deployments.find(self.key, self.name, identifier)
                 if record is not None:
                     yield from deployments.update(inactive(record))
+            case Hold(identifier, reason):
+                yield from change_deployment(self.key, self.name, identifier, lambda each: replace(each, reason=reason))
             case Fail():
                 yield from self._fail(action)
             case Remove():
@@ -237,7 +237,7 @@ class _Carrying:
             self.key,
             self.name,
             action.deployment_id,
-            lambda each: replace(each, rollout=RolloutState.FAILED, reason=why, primary=not goes_back),
+            lambda each: replace(each, rollout=RolloutState.FAILED, reason=why, primary=each.primary and not goes_back),
         )
         back = next((each for each in self.service.deployments if each.id == action.rollback_to), None)
         if back is None:

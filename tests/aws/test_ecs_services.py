@@ -212,3 +212,18 @@ def test_settings_that_can_not_be_are_refused(ecs: Ecs) -> None:
     assert refused(create_service, **given, schedulingStrategy="DAEMON")[1] == (
         "Creation of service was not idempotent."
     )
+
+
+def test_gates_that_this_server_cannot_judge_are_refused(ecs: Ecs) -> None:
+    cluster, family, client = ecs.cluster(), ecs.definition(), ecs.client
+    asked = {"cluster": cluster, "serviceName": "web", "taskDefinition": family, "desiredCount": 1}
+    scan = [{"key": "gate-scan", "value": "HIGH"}]
+    no_scanner = ("InvalidParameterException", "gate-scan: this server has no scanner.")
+    assert refused(client.create_service, **asked, tags=scan) == no_scanner
+    made = client.create_service(**asked, tags=[{"key": "gate-immutable-tag", "value": "true"}])["service"]
+    assert refused(client.tag_resource, resourceArn=made["serviceArn"], tags=scan) == no_scanner
+    misspelt = [{"key": "gate-signatures", "value": "release"}]
+    code, text = refused(client.tag_resource, resourceArn=made["serviceArn"], tags=misspelt)
+    assert code == "InvalidParameterException"
+    assert text.startswith("gate-signatures is no gate")
+    client.tag_resource(resourceArn=f"{ARN}cluster/{cluster}", tags=misspelt)
