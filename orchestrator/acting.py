@@ -4,12 +4,13 @@ import asyncio
 import hashlib
 import logging
 from dataclasses import dataclass
+from functools import partial
 
 from estiva.errors import RegistryError
 from orchestrator.loop import ClusterLoop, World
 from orchestrator.records import instance_record
 from orchestrator.state import Instance, InstanceStatus, Resources
-from storage.metadata import clusters, container_instances, tasks
+from storage.metadata import clusters, container_instances, task_definitions, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.container_instances import InstanceRecord
 from storage.metadata.database import Work
@@ -60,8 +61,10 @@ class Orchestrator:
             await asyncio.gather(*self._running.values(), return_exceptions=True)
 
     async def forget(self) -> None:
-        """Forget some of the tasks, with their logs, that stopped long ago."""
+        """Forget some of the tasks, with their logs, that stopped long ago, and revisions that wait to be deleted."""
         await self._world.database.write(tasks.forget_stopped, durable=False)
+        for account in sorted({key.account for key in self._running}):
+            await self._world.database.write(partial(task_definitions.sweep, account), durable=False)
 
     async def _meet(self) -> None:
         found = {record.key for record in await self._world.database.read(clusters.every(_FIRST, 1000))}

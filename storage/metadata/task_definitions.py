@@ -7,6 +7,7 @@ from typing import Any
 
 from storage.metadata.clusters import as_json
 from storage.metadata.database import Row, Statement, Work
+from storage.metadata.deployments import ROLLBACK_DEPTH
 
 ACTIVE = "ACTIVE"
 INACTIVE = "INACTIVE"
@@ -34,15 +35,23 @@ UPDATE task_definitions SET status = :status,
 deregistered_at = CASE WHEN :status = 'ACTIVE' THEN NULL ELSE COALESCE(deregistered_at, :now) END
 WHERE account = :account AND family = :family AND revision = :revision AND status = :was RETURNING revision
 """
-FORGET = """
-DELETE FROM task_definitions WHERE account = :account AND family = :family AND revision = :revision
-AND status = 'DELETE_IN_PROGRESS'
+# What a service would go back to needs its revision too: the last completed deployments of services that are there.
+UNUSED = """
+status = 'DELETE_IN_PROGRESS'
 AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.account = task_definitions.account
 AND tasks.family = task_definitions.family AND tasks.revision = task_definitions.revision AND tasks.status < 8)
-AND NOT EXISTS (SELECT 1 FROM deployments WHERE deployments.account = task_definitions.account
+AND NOT EXISTS (SELECT 1 FROM deployments JOIN services ON services.account = deployments.account
+AND services.cluster = deployments.cluster AND services.name = deployments.service AND services.status <> 'INACTIVE'
+WHERE deployments.account = task_definitions.account
 AND deployments.family = task_definitions.family AND deployments.revision = task_definitions.revision
-AND deployments.status <> 'INACTIVE') RETURNING revision
+AND (deployments.status <> 'INACTIVE' OR (deployments.rollout = 'COMPLETED' AND :depth > (SELECT COUNT(*)
+FROM deployments AS newer WHERE newer.account = deployments.account AND newer.cluster = deployments.cluster
+AND newer.service = deployments.service AND newer.rollout = 'COMPLETED'
+AND newer.created_at > deployments.created_at))))
 """
+DELETE = "DELETE FROM task_definitions WHERE account = :account AND "
+FORGET = DELETE + "family = :family AND revision = :revision AND " + UNUSED + " RETURNING revision"
+SWEEP = DELETE + UNUSED + " RETURNING revision"
 ASCENDING = (
     SELECT
     + """
@@ -133,9 +142,17 @@ def set_tags(record: DefinitionRecord, tags: Sequence[Mapping[str, str]]) -> Wor
 
 
 def forget(record: DefinitionRecord) -> Work[bool]:
-    """Remove a revision that is DELETE_IN_PROGRESS and that no task or deployment needs: whether it went."""
-    rows = yield Statement(FORGET, _key(record))
+    """Remove a revision that is DELETE_IN_PROGRESS and that no task or service needs: whether it went.
+
+    A service needs those of its deployments, and of the one that it would go back to.
+    """
+    rows = yield Statement(FORGET, _key(record) | {"depth": ROLLBACK_DEPTH})
     return bool(rows)
+
+
+def sweep(account: str) -> Work[int]:
+    """Remove the account's revisions that are DELETE_IN_PROGRESS and that nothing needs any more: how many."""
+    return len((yield Statement(SWEEP, {"account": account, "depth": ROLLBACK_DEPTH})))
 
 
 def page(account: str, wanted: Wanted, last: tuple[str, int], limit: int) -> Work[list[DefinitionRecord]]:

@@ -63,7 +63,7 @@ EVERY = {
     "engine_registry": "registry.example:5000",
     "engine_reserve": 1000,
     "caddy_admin": "http://127.0.0.1:2019",
-    "signature_keys": Path("/etc/estiva/keys"),
+    "signature_keys": "/etc/estiva/keys",
     "task_publish_on": "127.0.0.1",
     "task_privileged": True,
     "task_host_paths": ["/srv/tasks"],

@@ -104,6 +104,34 @@ async def test_a_revision_that_runs_is_not_forgotten(database: Database) -> None
     assert await database.write(lambda: task_definitions.forget(first))
 
 
+async def test_a_revision_that_a_service_would_go_back_to_is_swept_when_it_would_not_any_more(
+    database: Database,
+) -> None:
+    first = await register(database, "web")
+    await register(database, "web")
+    await database.write(lambda: services.create(service()))
+    await database.write(lambda: deployments.create(deployment("d1", "INACTIVE", "COMPLETED"), []))
+    await database.write(lambda: deployments.create(deployment("d2", "PRIMARY", "COMPLETED", revision=2), []))
+    inactive = replace(first, status=task_definitions.DELETING)
+    await database.write(lambda: task_definitions.set_status(first, task_definitions.DELETING))
+    assert not await database.write(lambda: task_definitions.forget(inactive))
+    assert await database.write(lambda: task_definitions.sweep("")) == 0
+    await database.write(lambda: deployments.create(deployment("d3", "PRIMARY", "COMPLETED", revision=2), []))
+    assert await database.write(lambda: task_definitions.sweep("000000000001")) == 0
+    assert await database.write(lambda: task_definitions.sweep("")) == 1
+    assert await database.read(task_definitions.find("", "web", 1)) is None
+    assert await database.read(task_definitions.find("", "web", 2)) is not None
+
+
+async def test_revisions_of_services_that_are_gone_are_swept(database: Database) -> None:
+    first = await register(database, "web")
+    await database.write(lambda: services.create(service(status="INACTIVE")))
+    await database.write(lambda: deployments.create(deployment("d1", "INACTIVE", "COMPLETED"), []))
+    assert await database.write(lambda: task_definitions.sweep("")) == 0
+    await database.write(lambda: task_definitions.set_status(first, task_definitions.DELETING))
+    assert await database.write(lambda: task_definitions.sweep("")) == 1
+
+
 async def test_revisions_are_paged_both_ways_by_prefix_and_status(database: Database) -> None:
     for family in ("web", "api", "web", "worker"):
         await register(database, family)

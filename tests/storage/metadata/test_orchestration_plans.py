@@ -68,6 +68,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "task_definitions.page, back": lambda: task_definitions.page("", Wanted(descending=True), ("", 0), 10),
     "task_definitions.families": lambda: task_definitions.families("", Wanted(), "", 10),
     "task_definitions.forget": lambda: task_definitions.forget(DEFINITION),
+    "task_definitions.sweep": lambda: task_definitions.sweep(""),
     "container_instances.create": lambda: container_instances.create(instance()),
     "container_instances.find": lambda: container_instances.find(KEY, "i1"),
     "container_instances.update": lambda: container_instances.update(instance()),
