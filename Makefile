@@ -51,6 +51,10 @@ conformance: setup ## Run the official OCI conformance suite against a registry 
 faults: setup ## Kill the registry, cut its power, fill its disk, all for long: prints docs/reliability.md's figures (root)
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest tests/faults tests/estiva_server/test_draining.py $(ARGS)
 
+.PHONY: faults-short
+faults-short: setup ## The short form of the same, in a few minutes: CI runs it as a part of test and test-real
+	@$(MAKE) --no-print-directory faults ARGS="-m 'not long' $(ARGS)"
+
 .PHONY: bench
 bench: setup ## Measure, side by side with other registries (figures, not pass or fail)
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m benchmarks $(ARGS)

@@ -81,20 +81,34 @@ class Bucket:
 Storage = Directory | Bucket
 
 
-@pytest.fixture(params=["directory", "s3"])
-def storage(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Storage, dict[str, str]]:
+@pytest.fixture(
+    params=[
+        "directory-sqlite",
+        pytest.param("directory-postgresql", marks=pytest.mark.long),
+        pytest.param("s3-sqlite", marks=pytest.mark.long),
+        "s3-postgresql",
+    ]
+)
+def place(request: pytest.FixtureRequest) -> tuple[str, str]:
+    """Where blobs and facts are. Each kind of store and each database is in one of the two short ones."""
+    blobs, _, facts = request.param.partition("-")
+    return blobs, facts
+
+
+@pytest.fixture
+def storage(request: pytest.FixtureRequest, place: tuple[str, str], tmp_path: Path) -> tuple[Storage, dict[str, str]]:
     """Where the blobs are, and the settings that say so."""
-    if request.param == "directory":
+    if place[0] == "directory":
         return Directory(tmp_path / "data"), {}
     server: S3Server = request.getfixturevalue("s3_server")
     prefix = f"rot/{uuid4()}"
     return Bucket(server, prefix), {"ESTIVA_BLOBS": server.url(prefix), **server.environment}
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def facts(request: pytest.FixtureRequest) -> dict[str, str]:
+@pytest.fixture
+def facts(request: pytest.FixtureRequest, place: tuple[str, str]) -> dict[str, str]:
     """The settings that say where the facts are."""
-    if request.param == "sqlite":
+    if place[1] == "sqlite":
         return {}
     server: Server = request.getfixturevalue("postgresql_server")
     name = f"rot_{uuid4().hex}"

@@ -32,7 +32,9 @@ LARGEST = 20_000
 HOUR = 3600
 LONGEST = 240.0
 IN_A_TIGHT_LOOP = {"ESTIVA_GC_EVERY": "0.001", "ESTIVA_GC_TRASH": "0"}
-SHORT_AND_LONG = [3, pytest.param(60, marks=pytest.mark.long)]
+PLACES = ["SQLite, disk", "SQLite, S3", "PostgreSQL, disk", "PostgreSQL, S3"]
+"""Each database with each kind of blob store."""
+LONG = [pytest.param(place, 60, marks=pytest.mark.long) for place in PLACES]
 HOLD = """
 INSERT INTO collection_state (name, value) VALUES ('hold', {until})
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
@@ -79,9 +81,9 @@ class Place:
             yield registry
 
 
-@pytest.fixture(params=["SQLite, disk", "SQLite, S3", "PostgreSQL, disk", "PostgreSQL, S3"])
+@pytest.fixture
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    """Each database with each kind of blob store. On PostgreSQL two workers collect at once."""
+    """One of PLACES. On PostgreSQL two workers collect at once."""
     database, blobs = request.param.split(", ")
     settings: dict[str, str] = {}
     if blobs == "S3":
@@ -156,7 +158,7 @@ def broken_of(client: Client, account: Account) -> list[str]:
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seconds", SHORT_AND_LONG)
+@pytest.mark.parametrize(("place", "seconds"), [*((place, 2) for place in PLACES), *LONG], indirect=["place"])
 def test_without_a_grace_no_acknowledged_image_is_ever_broken(
     place: Place, seconds: float, figure: Callable[[str], None]
 ) -> None:
@@ -179,7 +181,7 @@ def test_without_a_grace_no_acknowledged_image_is_ever_broken(
 
 @pytest.mark.real
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("seconds", SHORT_AND_LONG)
+@pytest.mark.parametrize(("place", "seconds"), [(PLACES[0], 2), (PLACES[3], 2), *LONG], indirect=["place"])
 def test_with_an_hours_grace_no_client_sees_an_error(
     place: Place, seconds: float, figure: Callable[[str], None]
 ) -> None:

@@ -16,7 +16,7 @@ from tests.hostile.world import World, begin_upload, digest_of
 from tests.serving import Registry, registry_running
 
 SEED = 5
-UPLOADS = 200
+UPLOADS = 100
 LARGEST = 600_000
 RESET = struct.pack("ii", 1, 0)
 NEW_THREADS = 40

@@ -14,16 +14,16 @@ from pathlib import Path
 import pytest
 
 from estiva import mediatypes
+from tests.faults.large import BLOCK, MIB, digest_of_blocks, pulled, push_as_docker_does, put_whole
 from tests.faults.observed import forget_peak, peak, resident
 from tests.hostile.conversation import Conversation, ask, raw
-from tests.hostile.world import World, begin_upload, image
+from tests.hostile.world import World, image
 from tests.serving import Registry, registry_running
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(900)]
 
-MIB = 1024 * 1024
-LARGE = 5 * 1024 * MIB
-BLOCK = hashlib.shake_256(b"some content").digest(MIB)
+GIB = 1024 * MIB
+SHORT_AND_LONG = [pytest.param(GIB, id="1 GiB"), pytest.param(5 * GIB, id="5 GiB", marks=pytest.mark.long)]
 MOST_GROWTH = 64 * MIB
 SLOW_READERS = 20
 
@@ -49,63 +49,6 @@ def growing_little(registry: Registry, most: int = MOST_GROWTH) -> Iterator[None
     assert growth < most
 
 
-def blocks(salt: bytes) -> Iterator[bytes]:
-    """LARGE bytes, made as they are asked for; no two mebibytes are the same."""
-    for number in range(LARGE // MIB):
-        yield salt + number.to_bytes(8, "big") + BLOCK[len(salt) + 8 :]
-
-
-def digest_of_blocks(salt: bytes) -> str:
-    hashed = hashlib.sha256()
-    for block in blocks(salt):
-        hashed.update(block)
-    return f"sha256:{hashed.hexdigest()}"
-
-
-def put_whole(port: int, name: str, salt: bytes) -> int:
-    """Push as one PUT with Content-Length: the status."""
-    digest = digest_of_blocks(salt)
-    target = f"/v2/{name}/blobs/uploads/{begin_upload(port, name)}?digest={digest}"
-    with Conversation(port, timeout=120) as conversation:
-        head = f"PUT {target} HTTP/1.1\r\nHost: registry.example\r\nContent-Length: {LARGE}\r\n\r\n"
-        assert conversation.say(head.encode())
-        for block in blocks(salt):
-            assert conversation.say(block)
-        answer = conversation.answer()
-        return answer.status if answer else 0
-
-
-def push_as_docker_does(port: int, name: str, salt: bytes) -> int:
-    """Push as one PATCH in chunked coding and an empty PUT: the status of the last."""
-    target = f"/v2/{name}/blobs/uploads/{begin_upload(port, name)}"
-    hashed = hashlib.sha256()
-    with Conversation(port, timeout=120) as conversation:
-        head = f"PATCH {target} HTTP/1.1\r\nHost: registry.example\r\nTransfer-Encoding: chunked\r\n\r\n"
-        assert conversation.say(head.encode())
-        for block in blocks(salt):
-            hashed.update(block)
-            assert conversation.say(b"%x\r\n%b\r\n" % (len(block), block))
-        conversation.say(b"0\r\n\r\n")
-        patched = conversation.answer()
-        assert patched is not None
-        assert patched.status == 202
-        return conversation.ask(raw("PUT", f"{target}?digest=sha256:{hashed.hexdigest()}", body=b""), "PUT").status
-
-
-def pulled(port: int, target: str) -> tuple[str, int]:
-    """The digest and the length of what comes."""
-    with Conversation(port, timeout=120) as conversation:
-        conversation.say(raw("GET", target, ("Connection", "close")))
-        stream = conversation.socket.makefile("rb", buffering=MIB)
-        while stream.readline() != b"\r\n":
-            pass
-        hashed, length = hashlib.sha256(), 0
-        while piece := stream.read(MIB):
-            hashed.update(piece)
-            length += len(piece)
-        return f"sha256:{hashed.hexdigest()}", length
-
-
 def read_slowly(port: int, target: str, done: threading.Event) -> None:
     """A few kilobytes at a time, until it is enough."""
     with Conversation(port, timeout=30) as conversation:
@@ -114,27 +57,29 @@ def read_slowly(port: int, target: str, done: threading.Event) -> None:
             assert conversation.socket.recv(4096)
 
 
-def test_five_gigabytes_are_pushed_whole_and_pulled_in_bounded_memory(registry: Registry) -> None:
-    digest = digest_of_blocks(b"whole")
+@pytest.mark.parametrize("size", SHORT_AND_LONG)
+def test_gigabytes_are_pushed_whole_and_pulled_in_bounded_memory(registry: Registry, size: int) -> None:
+    digest = digest_of_blocks(b"whole", size)
     target = f"/v2/large/blobs/{digest}"
     with growing_little(registry):
-        assert put_whole(registry.port, "large", b"whole") == 201
+        assert put_whole(registry.port, "large", b"whole", size) == 201
     with growing_little(registry):
-        assert pulled(registry.port, target) == (digest, LARGE)
+        assert pulled(registry.port, target) == (digest, size)
     done = threading.Event()
     readers = [threading.Thread(target=read_slowly, args=(registry.port, target, done)) for _ in range(SLOW_READERS)]
     with growing_little(registry):
         for reader in readers:
             reader.start()
-        assert pulled(registry.port, target) == (digest, LARGE)
+        assert pulled(registry.port, target) == (digest, size)
         done.set()
         for reader in readers:
             reader.join(10)
 
 
-def test_five_gigabytes_are_pushed_as_docker_does_in_bounded_memory(registry: Registry) -> None:
+@pytest.mark.parametrize("size", SHORT_AND_LONG)
+def test_gigabytes_are_pushed_as_docker_does_in_bounded_memory(registry: Registry, size: int) -> None:
     with growing_little(registry):
-        assert push_as_docker_does(registry.port, "chunked", b"chunked") == 201
+        assert push_as_docker_does(registry.port, "chunked", b"chunked", size) == 201
 
 
 def test_a_hundred_manifests_made_to_take_memory_take_little_and_delay_nobody(registry: Registry) -> None:
@@ -172,7 +117,7 @@ async def pull_once(port: int, target: str, content: bytes) -> float:
     return time.monotonic() - begun
 
 
-@pytest.mark.parametrize("clients", [200, 1000])
+@pytest.mark.parametrize("clients", [200, pytest.param(1000, marks=pytest.mark.long)])
 async def test_pulls_of_one_megabyte_at_once_all_come_whole(
     registry: Registry, clients: int, figure: Callable[[str], None]
 ) -> None:

@@ -27,7 +27,11 @@ main()
 """
 
 
-@pytest.fixture(params=["ext4", "xfs"])
+FILE_SYSTEMS = ["ext4", "xfs"]
+SHORT_AND_LONG = ["ext4", pytest.param("xfs", marks=pytest.mark.long)]
+
+
+@pytest.fixture
 def volatile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
     with disk(tmp_path, request.param) as made:
         yield made
@@ -51,7 +55,8 @@ def acknowledged_before_power_loss(
     return ledger
 
 
-@pytest.mark.parametrize("seconds", [1, 4])
+@pytest.mark.parametrize("volatile", FILE_SYSTEMS, indirect=True)
+@pytest.mark.parametrize("seconds", [1, pytest.param(4, marks=pytest.mark.long)])
 def test_everything_acknowledged_is_there_after_a_power_loss(
     volatile: Disk, seconds: float, figure: Callable[[str], None]
 ) -> None:
@@ -67,6 +72,7 @@ def test_everything_acknowledged_is_there_after_a_power_loss(
     )
 
 
+@pytest.mark.parametrize("volatile", SHORT_AND_LONG, indirect=True)
 def test_control_a_registry_that_syncs_no_blob_loses_what_it_acknowledged(volatile: Disk) -> None:
     program = (sys.executable, "-c", WITHOUT_BLOB_SYNCS)
     ledger = acknowledged_before_power_loss(volatile, seconds=2, program=program)

@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -237,9 +238,12 @@ def test_a_repository_that_is_deleted_while_all_push_to_it_is_whole_or_gone(port
         assert dangling(first) == []
 
 
-def test_pushes_to_both_lose_nothing(registries: list[Registry], ports: Ports) -> None:
+@pytest.mark.parametrize("seconds", [1.5, pytest.param(5, marks=pytest.mark.long)])
+def test_pushes_to_both_lose_nothing(registries: list[Registry], ports: Ports, seconds: float) -> None:
     with pushing(ports[0], AT_ONCE, "first") as one, pushing(ports[1], AT_ONCE, "second") as other:
-        threading.Event().wait(5)
+        time.sleep(seconds)
+        for ledger in (one, other):
+            ledger.await_images()
     with clients(ports) as (first, second):
         for ledger in (one, other):
             assert ledger.refusals == []
