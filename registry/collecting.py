@@ -13,6 +13,7 @@ from time import monotonic
 
 from storage.blobs import BlobStore
 from storage.metadata import collection
+from storage.metadata.clock import UNEVEN
 from storage.metadata.database import ConstraintError, Database
 
 SWEPT_AT_ONCE = 50
@@ -84,7 +85,7 @@ class Collecting:
         """Sweep and empty the trash, by turns, until nothing is due or about so many seconds have passed."""
         total = Collected()
         # Two at once read the same tick, and write the same: neither needs to be told of the other.
-        even = await self._database.write(lambda: collection.tick(collection.UNEVEN), serializable=False)
+        even = await self._database.write(lambda: collection.tick(UNEVEN), serializable=False)
         if not even or await self._database.read(collection.is_held()):
             total.postponed = True
             return total

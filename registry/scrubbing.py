@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from math import inf
 from time import monotonic
 
@@ -24,6 +25,8 @@ logger = logging.getLogger("estiva.scrub")
 
 SCRUB = "scrub"
 TAKEN_AT_ONCE = 20
+LEASE = 600.0
+"""Seconds for which blobs belong to whoever reads them; it asks for more as it goes. Then somebody else reads them."""
 COMPARED_AT_ONCE = 500
 ASKED_AT_ONCE = 8
 """Of how many blobs the size is asked at once, where the list does not tell it."""
@@ -78,12 +81,18 @@ class Scrubbing:
     """Reads and compares."""
 
     def __init__(
-        self, database: Database, blob_store: BlobStore, threads: Executor, orphan_age: float = 86400.0
+        self,
+        database: Database,
+        blob_store: BlobStore,
+        threads: Executor,
+        orphan_age: float = 86400.0,
+        lease: float = LEASE,
     ) -> None:
         self._database = database
         self._blob_store = blob_store
         self._threads = threads
         self._orphan_age = orphan_age
+        self._lease = lease
         self._asking = asyncio.Semaphore(ASKED_AT_ONCE)
 
     async def begin(self, every: float) -> bool:
@@ -94,11 +103,12 @@ class Scrubbing:
         """Go on with the walk for about so many seconds, reading at most `rate` bytes per second."""
         done, end, pace = Scrubbed(), monotonic() + seconds, _Pace(rate)
         while monotonic() < end:
-            taken = await self._database.write(lambda: soundness.take(SCRUB, TAKEN_AT_ONCE))
-            if not taken:
+            taken = await self._database.write(lambda: soundness.take(SCRUB, TAKEN_AT_ONCE, self._lease))
+            if taken is None:
                 return done
-            for promised in taken:
-                await self._examine(promised, pace, done)
+            for promised in taken.blobs:
+                await self._examine(taken.name, promised, pace, done)
+            await self._database.write(partial(soundness.done, taken.name), durable=False, serializable=False)
         done.finished = False
         return done
 
@@ -114,9 +124,15 @@ class Scrubbing:
             await self._compare_some(done)
         return done
 
-    async def _examine(self, promised: Promised, pace: "_Pace", done: Scrubbed) -> None:
+    async def _examine(self, stretch: str, promised: Promised, pace: "_Pace", done: Scrubbed) -> None:
         loop = asyncio.get_running_loop()
-        state = await loop.run_in_executor(self._threads, examine, self._blob_store, promised, pace.take)
+        read = loop.run_in_executor(self._threads, examine, self._blob_store, promised, pace.take)
+        while True:
+            await asyncio.wait([read], timeout=self._lease / 3)
+            if read.done():
+                break
+            await self._database.write(lambda: soundness.keep(stretch, self._lease), durable=False, serializable=False)
+        state = await read
         done.read += 1
         done.read_bytes += promised.size
         if await self._mark(promised, state):

@@ -16,7 +16,7 @@ from estiva.reference import RepositoryName
 from registry.allowance import Allowance, allowance
 from registry.reserve import anything
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
-from storage.metadata import blobs, uploads
+from storage.metadata import blobs, clock, uploads
 from storage.metadata.database import Database
 from storage.metadata.uploads import UploadRecord
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PURGED_AT_ONCE = 1000
+LEAST_JUMP = 1200.0
+"""Seconds, more than two rounds of the purge: looks at the clock further apart than a quarter of an upload's expiry,
+though not than this, are a jump."""
 
 Body = Callable[[Callable[[memoryview], None]], Awaitable[int]]
 """A request's body: given a `write`, it calls that with every piece, in a worker thread, and returns the length."""
@@ -183,11 +186,19 @@ class Uploading:
             await self._database.write(partial(uploads.forget, upload_id), durable=False, serializable=False)
 
     async def purge(self, idle: float) -> int:
-        """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many."""
+        """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many.
+
+        None for as long after a jump of the clock: what seems idle by it may be under way.
+        """
         stale = await self._blocking(lambda: list(self._blob_store.stale_uploads(idle)))
         # An upload without bytes (its process died between the two steps) has only its entry left.
         entries = await self._database.read(uploads.started_before(time.time() - idle, PURGED_AT_ONCE))
         lost = [upload_id for upload_id in entries if not await self._has_bytes(upload_id)]
+        # Asked last, so that a jump in the midst of this is seen.
+        longest = max(LEAST_JUMP, min(clock.UNEVEN, idle / 4))
+        evenly = partial(clock.ran_evenly, "uploads", idle, longest)
+        if not await self._database.write(evenly, durable=False, serializable=False):
+            return 0
         purged = {*stale, *lost}
         await self.discard(purged)
         return len(purged)

@@ -5,6 +5,7 @@ import random
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName, Tag
@@ -13,7 +14,7 @@ from registry.lifecycle.judging import Expiring, Judgement, judge, parents_first
 from registry.lifecycle.policies import LifecyclePolicyUnknown
 from registry.lifecycle.policy import parse_lifecycle_policy
 from registry.users import DigestUsers
-from storage.metadata import audit, events, lifecycle, manifests, repositories
+from storage.metadata import audit, clock, events, lifecycle, manifests, repositories
 from storage.metadata.audit import SERVER, Actor
 from storage.metadata.database import ConstraintError, Database, Work
 from storage.metadata.events import Action, Event
@@ -21,6 +22,8 @@ from storage.metadata.lifecycle import LifecycleRecord
 
 LEASE = 600.0
 """Seconds for which a repository belongs to the process that carries its policy out; it asks for more as it goes."""
+REST = 86400.0
+"""Seconds for which nothing expires by itself after a jump of the clock: time for somebody to set it right."""
 REMOVED_AT_ONCE = 50
 """Manifests in one transaction, about: some milliseconds, so that pushes hardly wait."""
 
@@ -59,23 +62,32 @@ class LifecycleRuns:
         self._every = every
 
     async def run_due(self) -> dict[RepositoryName, Run]:
-        """Carry out every policy that is due, one after the other; what others have taken is theirs."""
+        """Carry out every policy that is due, one after the other; what others have taken is theirs.
+
+        None for a day after a jump of the clock: images that seem old by it may be new.
+        """
         done: dict[RepositoryName, Run] = {}
-        while True:
+        while await self._clock_ran_evenly():
             name = await self._database.write(lambda: lifecycle.take(LEASE), durable=False)
             if name is None:
-                return done
+                break
             with contextlib.suppress(LifecyclePolicyUnknown):  # it was removed just now
                 done[name] = await self.run(name)
+        return done
 
     async def run(self, name: RepositoryName, actor: Actor = SERVER) -> Run:
-        """Carry the repository's policy out now. LifecyclePolicyUnknown."""
+        """Carry the repository's policy out now; by itself, only where the clock can be believed.
+
+        LifecyclePolicyUnknown.
+        """
         found = await self._database.read(_policy(name))
         if found is None:
             raise LifecyclePolicyUnknown(detail={"name": name.text})
         repository, record = found
         judgement = await judge(self._database, self._threads, repository, parse_lifecycle_policy(record.document))
         run = Run(judgement.images)
+        if actor is SERVER and not await self._clock_ran_evenly():  # it may have jumped just before the judgement
+            return run
         try:
             for batch in _batches(judgement.expiring):
                 await self._remove(name, repository, record, batch, judgement, run, actor)
@@ -84,6 +96,10 @@ class LifecycleRuns:
             return run
         await self._database.write(lambda: self._finish(name, repository, run, actor))
         return run
+
+    async def _clock_ran_evenly(self) -> bool:
+        work = partial(clock.ran_evenly, "lifecycle", REST)
+        return await self._database.write(work, durable=False, serializable=False)
 
     async def _remove(
         self,

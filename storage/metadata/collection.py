@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from estiva.digest import Digest
 from storage.metadata import quotas
+from storage.metadata.clock import UNEVEN
 from storage.metadata.database import Statement, Work
 
 REVIEW = """
@@ -31,11 +32,17 @@ WHERE repository_id = :repository ORDER BY digest
 ON CONFLICT (digest) DO UPDATE SET promised_at = excluded.promised_at
 """
 RENEW = "UPDATE blob_reviews SET promised_at = :now WHERE digest = :digest"
-UNEVEN = 6 * 3600.0
-"""Seconds. Two looks at the clock that are further apart than this are no measure of how long a promise is old."""
 # A clock may jump between a `tick` and the work that follows it: then the time of the tick counts.
 CLOCK = """COALESCE(
 (SELECT CASE WHEN :now - value > :uneven THEN value ELSE :now END FROM collection_state WHERE name = 'tick'), :now)"""
+HELD = "SELECT 1 FROM collection_state WHERE name = 'hold' AND value > {clock}"
+# What was left of a hold when the clock was looked at last, or when the hold began, is left of it now.
+PROLONG_HOLD = """
+UPDATE collection_state SET value = value + :now - (SELECT MAX(value) FROM collection_state
+WHERE name = 'tick' OR name = 'hold since') WHERE name = 'hold'
+AND EXISTS (SELECT 1 FROM collection_state WHERE name = 'hold since')
+AND value > (SELECT MAX(value) FROM collection_state WHERE name = 'tick' OR name = 'hold since')
+"""
 DUE = """
 SELECT digest FROM blob_reviews WHERE promised_at <= {clock} - :grace ORDER BY promised_at, digest LIMIT :limit
 """
@@ -175,23 +182,28 @@ def forget_trash(keys: Sequence[str]) -> Work[None]:
 def hold(seconds: float) -> Work[None]:
     """Collect nothing for so many seconds from now; 0 ends a hold."""
     yield Statement(SET.format(value=":now + :seconds"), {"name": "hold", "seconds": seconds})
+    yield Statement(SET.format(value=":now"), {"name": "hold since"})
 
 
 def is_held() -> Work[bool]:
     """Whether a hold is in force."""
-    return bool((yield Statement("SELECT 1 FROM collection_state WHERE name = 'hold' AND value > :now")))
+    return bool((yield Statement(HELD.format(clock=CLOCK), {"uneven": UNEVEN})))
 
 
 def tick(longest: float) -> Work[bool]:
     """Note that the clock was looked at: whether it can be trusted to have run evenly since the last look.
 
     When it stood more than `longest` seconds away from now, forwards or backwards, the machine slept or the clock was
-    set: every promise and everything in the trash then begins its time anew.
+    set: every promise and everything in the trash then begins its time anew, and a hold goes on as if nothing had been.
     """
     rows = yield Statement("SELECT :now - value FROM collection_state WHERE name = 'tick'")
+    even = not rows or -longest <= rows[0][0] <= longest
+    if not even:
+        yield Statement(PROLONG_HOLD)
     yield Statement(SET.format(value=":now"), {"name": "tick"})
-    if not rows or -longest <= rows[0][0] <= longest:
+    if even:
         return True
+    yield Statement("UPDATE collection_state SET value = :now WHERE name = 'hold since'")
     yield Statement("UPDATE blob_reviews SET promised_at = :now")
     yield Statement("UPDATE trash SET since = :now")
     return False

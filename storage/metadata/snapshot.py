@@ -8,7 +8,7 @@ from pathlib import Path
 from storage.durable import sync_file
 
 HOLD = """
-INSERT INTO collection_state (name, value) VALUES ('hold', unixepoch() + ?)
+INSERT INTO collection_state (name, value) VALUES ('hold', unixepoch() + ?), ('hold since', unixepoch())
 ON CONFLICT (name) DO UPDATE SET value = excluded.value
 """
 

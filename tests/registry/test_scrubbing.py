@@ -1,10 +1,13 @@
 """Scrubbing finds whatever happens to bytes at rest, and what is found is healed by the next push."""
 
+import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
@@ -12,11 +15,11 @@ from estiva.digest import Digest
 from estiva.errors import BlobUnknown
 from registry import Registry
 from registry.collecting import Retention
-from registry.scrubbing import Scrubbing
+from registry.scrubbing import SCRUB, Scrubbing
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.names import new_storage_key
-from storage.metadata import blobs, collection
-from storage.metadata.database import Database
+from storage.metadata import blobs, collection, soundness
+from storage.metadata.database import Database, Statement, Work
 from storage.metadata.soundness import END
 from tests.fixtures.facts import NAME
 from tests.fixtures.registry import push_blob, registry_on
@@ -112,6 +115,69 @@ async def test_a_walk_goes_on_where_it_stopped_and_is_shared(
     assert not await registry.scrubbing.begin(3600)  # not before its time
 
 
+async def test_what_a_scrub_took_whose_process_died_is_read_by_another_when_its_lease_is_over(
+    registry: Registry, database: Database, blob_store: FilesystemBlobStore, threads: ThreadPoolExecutor
+) -> None:
+    for number in range(50):
+        await push_blob(registry, b"%d" % number)
+    other = Scrubbing(database, blob_store, threads)
+    await registry.scrubbing.begin(0)
+    dead = await database.write(lambda: soundness.take(SCRUB, 20, lease=3600))
+    assert dead is not None
+    assert (await other.run()).read == 30
+    assert await other.begin(3600)  # not all of it was read
+    assert (await other.run()).read == 0
+    await database.write(lambda: soundness.keep(dead.name, 0))
+    assert (await other.run()).read == 20
+    assert not await other.begin(3600)
+    assert await other.begin(0)
+    assert (await other.run()).read == 50
+
+
+async def test_a_walk_that_begins_anew_leaves_nothing_of_the_last(registry: Registry, database: Database) -> None:
+    for number in range(30):
+        await push_blob(registry, b"%d" % number)
+    await registry.scrubbing.begin(0)
+    await database.write(lambda: soundness.take(SCRUB, 20, lease=3600))
+    await registry.scrubbing.run()
+    assert await registry.scrubbing.begin(0)
+    assert (await registry.scrubbing.run()).read == 30
+    assert not await registry.scrubbing.begin(3600)
+
+
+class Slow(FilesystemBlobStore):
+    """Opens no blob before it may."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.may = threading.Event()
+
+    def open_blob(self, key: str) -> BinaryIO:
+        assert self.may.wait(90)
+        return super().open_blob(key)
+
+
+async def test_the_lease_of_a_blob_that_takes_long_is_renewed(
+    registry: Registry, database: Database, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    def until() -> Work[float]:
+        rows = yield Statement("SELECT MAX(value) FROM collection_state WHERE name LIKE 'scrub/%'")
+        return float(rows[0][0] or 0)
+
+    await push_blob(registry, CONTENT)
+    slow = Slow(tmp_path)
+    await registry.scrubbing.begin(0)
+    reading = asyncio.create_task(Scrubbing(database, slow, threads, lease=0.3).run())
+    seen: set[float] = set()
+    deadline = time.monotonic() + 60
+    while len(seen) < 3:
+        assert time.monotonic() < deadline
+        seen |= {moment} if (moment := await database.read(until())) else set()
+        await asyncio.sleep(0.01)
+    slow.may.set()
+    assert (await reading).read == 1
+
+
 async def test_a_reading_keeps_to_its_rate(registry: Registry) -> None:
     await push_blob(registry, CONTENT)
     await push_blob(registry, CONTENT * 2)
@@ -121,6 +187,7 @@ async def test_a_reading_keeps_to_its_rate(registry: Registry) -> None:
     assert time.monotonic() - begin > 0.5
 
 
+@pytest.mark.timeout(600)
 async def test_rows_and_keys_are_held_against_each_other(
     registry: Registry, database: Database, tmp_path: Path
 ) -> None:

@@ -10,7 +10,7 @@ from estiva.reference import RepositoryName
 from registry import Registry
 from registry.uploading import UploadKey
 from storage.blobs.memory import MemoryBlobStore
-from storage.metadata.database import Database
+from storage.metadata.database import Database, Statement, Work
 from tests.fixtures.facts import NAME, OTHER, count, select
 from tests.fixtures.registry import body, push_blob
 
@@ -224,6 +224,25 @@ async def test_uploads_that_nobody_touches_are_purged_and_others_stay(
         with pytest.raises(BlobUploadUnknown):
             await registry.uploading.offset(UploadKey(NAME, upload_id))
     assert await registry.uploading.offset(UploadKey(NAME, busy)) == 0
+
+
+async def test_what_seems_idle_after_a_jump_of_the_clock_stays_for_another_expiry(
+    registry: Registry, blob_store: MemoryBlobStore, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pass_ten_years_since(name: str) -> Work[None]:
+        sql = "UPDATE collection_state SET value = value - 315360000 WHERE name = :name"
+        yield Statement(sql, {"name": name})
+
+    upload_id = await registry.uploading.start(NAME)
+    await registry.uploading.append(UploadKey(NAME, upload_id), body(b"x"))
+    assert await registry.uploading.purge(3600) == 0
+    monkeypatch.setattr(blob_store, "stale_uploads", lambda older_than: iter([upload_id]))
+    await database.write(lambda: pass_ten_years_since("look at the clock: uploads"))
+    assert await registry.uploading.purge(3600) == 0
+    assert await registry.uploading.purge(3600) == 0
+    assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 1
+    await database.write(lambda: pass_ten_years_since("jump of the clock: uploads"))
+    assert await registry.uploading.purge(3600) == 1
 
 
 async def test_an_old_upload_that_still_gets_bytes_is_not_purged(registry: Registry) -> None:

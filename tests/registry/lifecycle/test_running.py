@@ -179,6 +179,23 @@ async def test_a_run_ends_where_its_policy_is_replaced(
     assert (await registry.lifecycle_policies.find(NAME)).evaluated_at is None
 
 
+async def test_nothing_expires_by_itself_for_a_day_after_a_jump_of_the_clock(
+    database: SQLiteDatabase, registry: Registry, threads: ThreadPoolExecutor
+) -> None:
+    since = "UPDATE collection_state SET value = value - {} WHERE name = '{} the clock: lifecycle' RETURNING name"
+    digests = await filled(registry, database, 2)
+    await registry.lifecycle_policies.put(ALICE, NAME, KEEP_ONE)
+    assert await runs(database, threads).run_due() == {}
+    await database.write(lambda: select("UPDATE lifecycle_policies SET due_at = 0 RETURNING repository_id"))
+    await database.write(lambda: select(since.format(315_360_000, "look at")))
+    assert await runs(database, threads).run_due() == {}
+    assert await runs(database, threads).run_due() == {}
+    assert (await runs(database, threads).run(NAME)).expired == []
+    assert [await is_there(registry, digest) for digest in digests] == [True, True]
+    await database.write(lambda: select(since.format(86_500, "jump of")))
+    assert len((await runs(database, threads).run_due())[NAME].expired) == 1
+
+
 async def test_the_policies_that_are_due_are_carried_out_by_one_process_each(
     database: SQLiteDatabase, registry: Registry, threads: ThreadPoolExecutor
 ) -> None:
@@ -203,9 +220,9 @@ async def test_what_a_process_took_and_did_not_end_is_taken_again_later(
 ) -> None:
     await push_blob(registry, b"{}")
     await database.write(lambda: lifecycle.put(NAME, KEEP_ONE, -1))
-    assert await database.write(lambda: lifecycle.take(0.05)) == NAME
+    assert await database.write(lambda: lifecycle.take(3600)) == NAME
     assert await database.write(lambda: lifecycle.take(60)) is None
-    await asyncio.sleep(0.06)
+    await database.write(lambda: select("UPDATE lifecycle_policies SET due_at = due_at - 3601 RETURNING repository_id"))
     assert await database.write(lambda: lifecycle.take(60)) == NAME
 
 

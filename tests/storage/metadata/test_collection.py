@@ -148,6 +148,30 @@ async def test_a_hold_stops_everything_until_it_ends(database: Database) -> None
     assert len(await database.read(collection.expired_trash(0, 10))) == 2
 
 
+@pytest.mark.parametrize("jump", [2 * HOUR, -2 * HOUR, 87_600 * HOUR])
+async def test_a_jump_of_the_clock_does_not_end_a_hold(database: Database, jump: float) -> None:
+    assert await database.write(lambda: collection.tick(HOUR))
+    await database.write(lambda: collection.hold(10 * HOUR))
+    await database.write(lambda: shift(jump))
+    assert not await database.write(lambda: collection.tick(HOUR))
+    await database.write(lambda: shift(9 * HOUR))
+    assert await database.read(collection.is_held())
+    assert not await database.write(lambda: collection.tick(HOUR))
+    await database.write(lambda: shift(HOUR / 2))
+    assert await database.write(lambda: collection.tick(HOUR))
+    assert await database.read(collection.is_held())
+
+
+async def test_a_hold_in_a_database_that_was_put_back_lasts_as_long_as_any(database: Database) -> None:
+    assert await database.write(lambda: collection.tick(HOUR))
+    await database.write(lambda: shift(8_760 * HOUR))  # a year ago
+    await database.write(lambda: collection.hold(HOUR))
+    assert not await database.write(lambda: collection.tick(2 * HOUR))
+    await database.write(lambda: shift(HOUR + 1))
+    assert await database.write(lambda: collection.tick(2 * HOUR))
+    assert not await database.read(collection.is_held())
+
+
 @pytest.mark.parametrize("jump", [2 * HOUR, -2 * HOUR])
 async def test_when_the_clock_jumped_everything_begins_its_time_anew(database: Database, jump: float) -> None:
     assert await database.write(lambda: collection.tick(HOUR))
