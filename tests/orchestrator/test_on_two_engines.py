@@ -1,13 +1,16 @@
 """Placing, draining and loss on two real Docker Engines in network namespaces of their own."""
 
+import logging
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests.fixtures.engines import STAYS
 from tests.fixtures.serving_tasks import web
 from tests.fixtures.two_engines import Joined
 
+logger = logging.getLogger(__name__)
 UNTIL_TERM = "trap 'exit 0' TERM; while :; do sleep 0.2; done"
 pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 
@@ -32,6 +35,29 @@ def test_tasks_are_spread_or_packed_or_kept_apart_as_they_ask(joined: Joined) ->
     assert len(apart["failures"]) == 2
     joined.server.until(lambda: len(joined.places()) == 9)
     assert sum(len(engine.containers()) for engine in joined.server.pair) == 9
+
+
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("count", [20, pytest.param(100, marks=pytest.mark.long)])
+def test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing(joined: Joined, count: int) -> None:
+    definition = register(joined, command=["sh", "-c", STAYS], memory=8)
+    ran = [joined.run(definition, 10) for _ in range(count // 10)]
+    asked = {task["taskArn"] for one in ran for task in one["tasks"]}
+    assert (len(asked), [one["failures"] for one in ran]) == (count, [[]] * (count // 10))
+    joined.server.until(lambda: len(joined.places()) == count, patience=800)
+    assert Counter(joined.places()) == {joined.first: count // 2, joined.second: count // 2}
+    told = joined.server.tasks(joined.name)
+    assert {task["taskArn"] for task in told} == asked
+    seconds = max(task["startedAt"] for task in told) - min(task["createdAt"] for task in told)
+    logger.info("%d tasks on two engines: all run %.1f s after the first was asked for", count, seconds.total_seconds())
+    names = [sorted(engine.containers(dead=True)) for engine in joined.server.pair]
+    ids = {arn.rpartition("/")[2] for arn in asked}
+    assert [len(each) for each in names] == [count // 2, count // 2]
+    assert {name.split("-")[1] for each in names for name in each} == ids
+    for arn in asked:
+        joined.server.ecs.stop_task(cluster=joined.name, task=arn)
+    joined.server.until(lambda: not any(engine.containers(dead=True) for engine in joined.server.pair), patience=800)
+    joined.server.until(lambda: joined.server.tasks(joined.name) == [])
 
 
 def test_what_no_engine_has_room_for_is_refused_with_what_is_lacking(joined: Joined) -> None:
