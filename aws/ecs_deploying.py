@@ -15,8 +15,8 @@ from orchestrator.definition import TaskDefinition
 from orchestrator.overrides import read
 from orchestrator.placing import demand_of
 from orchestrator.records import as_deployment, deployment_record
-from orchestrator.scheduling import new_deployment_id
 from orchestrator.state import Deployment, RolloutState
+from orchestrator.succeeding import new_deployment_id
 from storage.metadata import deployments
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work

@@ -1,30 +1,12 @@
 """Deployments that have to wait, and what their services do meanwhile. Pure."""
 
-from collections.abc import Mapping, Set
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
-from orchestrator.planning import STEADY, Event, Hold, Plan, Scene, plan
+from orchestrator.planning import STEADY, Event, Plan, Scene, plan
 from orchestrator.state import Deployment, RolloutState, ServiceStatus
+from orchestrator.waiting import Follow, Hold, Waiting
 
 HELD_BACK = "ECS deployment {deployment} is held back: "
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """Deployments whose images are still being pulled ahead, and those that gates hold back, with the reason."""
-
-    unprepared: Set[str] = frozenset()
-    held: Mapping[str, str] = field(default_factory=dict)
-    seen: Set[str] | None = None
-    """The deployments that were there when this was found out: one that came since waits for the next look. None: all.
-    """
-
-    def is_seen(self, deployment_id: str) -> bool:
-        """Whether it is known if the deployment has to wait."""
-        return self.seen is None or deployment_id in self.seen
-
-
-NOTHING = Waiting()
 
 
 def plan_held(scene: Scene, waiting: Waiting, now: float) -> Plan:
@@ -36,6 +18,8 @@ def plan_held(scene: Scene, waiting: Waiting, now: float) -> Plan:
     primary = next((each for each in scene.deployments if each.primary), None)
     if primary is None or scene.service.status is not ServiceStatus.ACTIVE:
         return plan(scene, now)
+    if is_followed(primary):
+        return Plan([Follow(primary.deployment_id)])
     if not waiting.is_seen(primary.deployment_id):
         return _meanwhile(scene, primary, now)
     begins = HELD_BACK.format(deployment=primary.deployment_id)
@@ -52,6 +36,12 @@ def plan_held(scene: Scene, waiting: Waiting, now: float) -> Plan:
         told = Event(f"(deployment {primary.deployment_id}) is held back: {why}")
         made.actions[:0] = [Hold(primary.deployment_id, begins + why), told]
     return made
+
+
+def is_followed(primary: Deployment) -> bool:
+    """Whether what was pushed during the deployment is deployed now: it has ended, or begins to fail."""
+    ends = primary.rollout is not RolloutState.IN_PROGRESS or primary.consecutive_failures > 0
+    return bool(primary.following) and ends
 
 
 def _meanwhile(scene: Scene, held: Deployment, now: float) -> Plan:
@@ -76,9 +66,7 @@ def _without(scene: Scene, held: Deployment, before: Deployment) -> Scene:
     There is no way back meanwhile, for one would take the place of what is held back; nor is anything said of a steady
     state, which the service, with a deployment to go, is not in.
     """
-    others = [
-        each for each in scene.deployments if each.deployment_id not in (held.deployment_id, before.deployment_id)
-    ]
-    return replace(
-        scene, deployments=[replace(before, primary=True), *others], previous=None, last_event=STEADY, prepared=True
-    )
+    gone = (held.deployment_id, before.deployment_id)
+    others = [each for each in scene.deployments if each.deployment_id not in gone]
+    primary = replace(before, primary=True, following={})
+    return replace(scene, deployments=[primary, *others], previous=None, last_event=STEADY, prepared=True)

@@ -17,7 +17,6 @@ from orchestrator.facts import ClusterFacts, change_task, load, say
 from orchestrator.figures import MOST_TASKS, Figures, label_of
 from orchestrator.fleet import Engine
 from orchestrator.gating import Gating
-from orchestrator.holding import Waiting
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
 from orchestrator.publishing import CaddyUpstreams
@@ -25,6 +24,7 @@ from orchestrator.records import as_instance, instance_record
 from orchestrator.running import TaskRun
 from orchestrator.scheduling import QUIET, Scheduling
 from orchestrator.state import DesiredStatus, Instance, Resources, Task, TaskStatus
+from orchestrator.waiting import Waiting
 from storage.metadata import clusters, container_instances, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Database, Work

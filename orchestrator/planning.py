@@ -24,6 +24,7 @@ from orchestrator.state import (
     Task,
     TaskStatus,
 )
+from orchestrator.waiting import Follow, Hold
 
 UNHEALTHY = "Task failed container health checks"
 SCALING = "Scaling activity initiated by (deployment {deployment})"
@@ -85,19 +86,11 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """A gate holds the deployment back, or (any other reason) does so no longer."""
-
-    deployment_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Remove:
     """The service was deleted and its last task has stopped: it is INACTIVE now."""
 
 
-Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Hold | Remove
+Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Hold | Follow | Remove
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,6 +168,7 @@ def deployment_record(key: ClusterKey, deployment: Deployment, document: Documen
         "consecutive_failures": deployment.consecutive_failures,
         "next_launch_at": deployment.next_launch_at,
         "rollback_of": deployment.rollback_of,
+        "following": _digests(deployment.following),
     }
     return DeploymentRecord(
         key,
@@ -209,6 +210,7 @@ def as_deployment(record: DeploymentRecord) -> Deployment:
         consecutive_failures=state["consecutive_failures"],
         next_launch_at=state["next_launch_at"],
         rollback_of=state["rollback_of"],
+        following=_as_digests(state.get("following", {})),
         version=record.version,
     )
 

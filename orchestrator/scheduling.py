@@ -1,6 +1,5 @@
 """Carries out the plans for the services of a cluster, in the transaction that read what they rest on."""
 
-import secrets
 import uuid
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,7 +19,7 @@ from orchestrator.facts import (
     say,
     set_service,
 )
-from orchestrator.holding import NOTHING, Waiting, plan_held
+from orchestrator.holding import plan_held
 from orchestrator.moves import unwanted
 from orchestrator.placing import Demand, Room, demand_of
 from orchestrator.planning import (
@@ -28,7 +27,6 @@ from orchestrator.planning import (
     Complete,
     Event,
     Fail,
-    Hold,
     Launch,
     Plan,
     Recovered,
@@ -47,6 +45,8 @@ from orchestrator.state import (
     Task,
     TaskStatus,
 )
+from orchestrator.succeeding import new_deployment_id, succeed
+from orchestrator.waiting import NOTHING, Follow, Hold, Waiting
 from storage.metadata import deployments, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work
@@ -161,6 +161,8 @@ class _Carrying:
                     yield from self._stop(action)
                 case Event(message):
                     said.append(message)
+                case Follow(identifier):
+                    yield from self._follow(identifier)
                 case _:
                     yield from self._roll(action)
         for verb, ids in self.told.items():
@@ -229,6 +231,14 @@ class _Carrying:
                 )
                 yield from deployments.end(self.key, self.name)
 
+    def _follow(self, identifier: str) -> Work[None]:
+        record = next(each for each in self.service.deployments if each.id == identifier)
+        images = as_deployment(record).following
+        definition = self.facts.definitions.get((record.family, record.revision))
+        own = () if definition is None else self.own_images(self.read(definition), images)
+        fresh = yield from succeed(record, record.state["following"], own)
+        yield from say(self.key, self.name, f"(deployment {fresh}) was entered for what was pushed meanwhile.")
+
     def _fail(self, action: Fail) -> Work[None]:
         failed = next(each for each in self.service.current if each.deployment_id == action.deployment_id)
         why = f"{action.reason} {failed.reason}".strip()
@@ -244,6 +254,7 @@ class _Carrying:
             return
         again = new_deployment_id()
         state = {**back.state, "rollback_of": action.deployment_id, "failed_tasks": 0, "consecutive_failures": 0}
+        state["following"] = {}
         state |= {
             "next_launch_at": 0.0,
             "desired": self.service.service.desired,
@@ -265,8 +276,3 @@ def propagated(service: ServiceRecord, definition: DefinitionRecord) -> Sequence
             return list(definition.tags)
         case _:
             return []
-
-
-def new_deployment_id() -> str:
-    """An id such as AWS gives deployments of services."""
-    return f"ecs-svc/{secrets.randbelow(10**19):019d}"

@@ -186,6 +186,8 @@ class Deployment:
     """Launches that failed since the last task that became healthy: what throttling and the breaker count."""
     next_launch_at: float = 0.0
     rollback_of: str | None = None
+    following: Mapping[str, Digest] = field(default_factory=dict)
+    """Container → digest: what was pushed since it began to act, and is deployed when it has come to its end."""
     version: int = 1
 
 

@@ -68,6 +68,12 @@ def update(record: DeploymentRecord) -> Work[bool]:
     return bool(rows)
 
 
+def keep(record: DeploymentRecord, images: Images) -> Work[None]:
+    """Replace the version that was read, and note that these images, too, are needed for it."""
+    if (yield from update(record)):
+        yield from image_uses.enter(_user(record), images)
+
+
 def find(key: ClusterKey, service: str, identifier: str) -> Work[DeploymentRecord | None]:
     """The deployment of that id."""
     rows = yield Statement(SELECT + "AND id = :id", {**key.parameters, "service": service, "id": identifier})

@@ -7,10 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from estiva.digest import Digest
 from orchestrator.gates import SEVERITIES, GateInvalid, Gates, parse, worst
-from orchestrator.holding import Waiting, plan_held
-from orchestrator.planning import Event, Hold, Launch
+from orchestrator.holding import plan_held
+from orchestrator.planning import Event, Launch
 from orchestrator.state import RolloutState, ServiceStatus, StopCode
+from orchestrator.waiting import Follow, Hold, Waiting
 from tests.orchestrator.scenes import World
 
 
@@ -170,3 +172,16 @@ def test_whatever_happens_nothing_of_a_closed_deployment_is_launched_and_the_one
     assert len(world.running()) == world.desired
     assert not any(task.deployment in world.closed for task in world.tasks.values())
     assert sum(isinstance(one, Event) for one in world.look()) == 0
+
+
+def test_what_was_pushed_during_a_deployment_is_deployed_at_its_end_or_when_it_begins_to_fail() -> None:
+    world = World()
+    identifier = world.primary.deployment_id
+    world.deployments[identifier] = replace(world.primary, following={"web": Digest.of(b"next")})
+    follows = [Follow(identifier)]
+    assert follows != plan_held(world.scene(), Waiting(), world.now).actions
+    world.deployments[identifier] = replace(world.primary, consecutive_failures=1)
+    assert follows == plan_held(world.scene(), Waiting(), world.now).actions
+    for state in (RolloutState.COMPLETED, RolloutState.FAILED):
+        world.deployments[identifier] = replace(world.primary, consecutive_failures=0, rollout=state)
+        assert follows == plan_held(world.scene(), Waiting(), world.now).actions

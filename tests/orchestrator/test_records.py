@@ -83,7 +83,23 @@ SERVICE = Service(
     2,
 )
 DEPLOYMENT = Deployment(
-    "d1", "web", "web", 3, {"app": DIGEST}, 3, 1.0, 2.0, False, RolloutState.FAILED, "why", 4, 5, 6.0, "d0", 7
+    "d1",
+    "web",
+    "web",
+    3,
+    {"app": DIGEST},
+    3,
+    1.0,
+    2.0,
+    False,
+    RolloutState.FAILED,
+    "why",
+    4,
+    5,
+    6.0,
+    "d0",
+    {"app": DIGEST},
+    7,
 )
 INSTANCE = Instance(
     "i1",

@@ -80,6 +80,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "services.deployed_on_push": services.deployed_on_push,
     "services.page": lambda: services.page(KEY, "", 10),
     "deployments.create": lambda: deployments.create(deployment("d1"), [IMAGE]),
+    "deployments.keep": lambda: deployments.keep(deployment("d1"), [IMAGE]),
     "deployments.find": lambda: deployments.find(KEY, "web", "d1"),
     "deployments.update": lambda: deployments.update(deployment("d1")),
     "deployments.of_service": lambda: deployments.of_service(KEY, "web"),
