@@ -39,7 +39,7 @@ def definition(call: Call) -> list[str]:
 
 def definitions(call: Call) -> list[str]:
     """Each of `taskDefinitions`."""
-    return [_definition(call, text) for text in call.input["taskDefinitions"]]
+    return [_definition(call, text) for text in call.input["taskDefinitions"]] or ["*"]
 
 
 def new_definition(call: Call) -> list[str]:
@@ -78,11 +78,23 @@ def instances(call: Call) -> list[str]:
 
 
 def given_arns(call: Call) -> list[str]:
-    """The resources whose ARNs the request holds."""
+    """The resources whose ARNs the request holds, in the partition and region that policies know them by."""
     for name in ("resourceArn", "serviceDeploymentArn"):
         if name in call.input:
-            return [call.input[name]]
-    return list(call.input.get("serviceDeploymentArns") or call.input.get("serviceRevisionArns") or ["*"])
+            return [_own(call, call.input[name])]
+    given = call.input.get("serviceDeploymentArns") or call.input.get("serviceRevisionArns") or ["*"]
+    return [_own(call, text) for text in given]
+
+
+def _own(call: Call, text: str) -> str:
+    """An ARN as this server writes it: a resource is the same one whichever region its ARN names.
+
+    Otherwise a statement about `arn:aws:ecs:us-east-1:…` would not be about what goes by another region's ARN.
+    """
+    parts = text.split(":", 5)
+    if len(parts) < 6 or parts[0] != "arn":
+        return text  # the operation refuses it
+    return f"arn:aws:ecs:{call.parts.region}:{parts[4]}:{parts[5]}"
 
 
 def _each(call: Call, kind: str, named: list[str]) -> list[str]:

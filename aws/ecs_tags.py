@@ -1,5 +1,6 @@
 """ECS operations on the tags of clusters, services, tasks, task definitions and container instances."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -65,9 +66,9 @@ async def _change(call: Call, move: Change) -> None:
 def _tagged(account: str, kind: str, path: Sequence[str], move: Change) -> Work[Tags]:
     """The tags of a resource after that move; where it changes them, they are stored. AwsError."""
     if kind == "task-definition":
-        return (yield from _of_definition(account, path[0], move))
+        return (yield from _of_definition(account, "/".join(path), move))
     record: Any = yield from _find(ClusterKey(account, path[0]), kind, path[-1])
-    if record is None or (kind != "cluster" and len(path) != 2):
+    if record is None or len(path) != (1 if kind == "cluster" else 2):
         raise _not_found()
     before: Tags = record.document.get("tags", [])
     after = move(before)
@@ -97,7 +98,7 @@ def _store(record: Any, after: Tags) -> Work[bool]:
 
 def _of_definition(account: str, named: str, move: Change) -> Work[Tags]:
     family, _, revision = named.partition(":")
-    if not revision.isascii() or not revision.isdigit() or len(revision) > 9:
+    if not re.fullmatch("[1-9][0-9]{0,8}", revision):
         raise invalid("The ARN of a task definition ends in its revision.")
     record = yield from task_definitions.find(account, family, int(revision))
     if record is None:
