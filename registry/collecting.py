@@ -12,9 +12,10 @@ from math import inf
 from time import monotonic
 
 from storage.blobs import BlobStore
-from storage.metadata import collection
+from storage.metadata import audit, collection
+from storage.metadata.audit import Actor
 from storage.metadata.clock import UNEVEN
-from storage.metadata.database import ConstraintError, Database
+from storage.metadata.database import ConstraintError, Database, Work
 
 SWEPT_AT_ONCE = 50
 REMOVED_AT_ONCE = 100
@@ -106,9 +107,14 @@ class Collecting:
         """How many blobs wait to be judged. Counts each of them."""
         return await self._database.read(collection.candidates())
 
-    async def hold(self, seconds: float) -> None:
+    async def hold(self, actor: Actor, seconds: float) -> None:
         """Collect nothing, in any process, for so many seconds from now; 0 ends a hold."""
-        await self._database.write(lambda: collection.hold(seconds))
+
+        def work() -> Work[None]:
+            yield from collection.hold(seconds)
+            yield from audit.record(actor, "HoldCollection", "gc", seconds=seconds)
+
+        await self._database.write(work)
 
     async def _sweep_and_remove(self) -> Collected:
         """By turns: while others make candidates as fast as they are judged, the trash would never be emptied."""

@@ -12,6 +12,8 @@ from estiva_server.control.routing import route
 from registry.collecting import Collecting
 from registry.quotas import Quotas
 from registry.scrubbing import Scrubbing
+from storage.metadata import audit
+from storage.metadata.database import Database
 from storage.metadata.soundness import END
 
 RESOURCE = "gc/*"
@@ -22,8 +24,9 @@ LONGEST_HOLD = 366 * 86400
 class CollectionAPI:
     """Operations on garbage collection."""
 
-    def __init__(self, operating: Operating, collecting: Collecting) -> None:
+    def __init__(self, operating: Operating, database: Database, collecting: Collecting) -> None:
         self._operating = operating
+        self._database = database
         self._collecting = collecting
 
     def routes(self) -> list[Route]:
@@ -37,25 +40,27 @@ class CollectionAPI:
 
     async def run(self, request: Request) -> Response:
         """Collect for some seconds: what was done. Where `finished` is false, there is more for another request."""
-        await self._operating.admit(request, "estiva:CollectGarbage", RESOURCE)
+        actor = await self._operating.admit(request, "estiva:CollectGarbage", RESOURCE)
+        await self._database.write(lambda: audit.record(actor, "CollectGarbage", "gc"))
         return JSONResponse(asdict(await self._collecting.run(RUN_FOR)))
 
     async def hold(self, request: Request) -> Response:
         """Collect nothing for `seconds` from now; 0 ends a hold: 204."""
-        await self._operating.admit(request, "estiva:HoldCollection", RESOURCE)
+        actor = await self._operating.admit(request, "estiva:HoldCollection", RESOURCE)
         body = await body_of(request, seconds=(int, float))
         seconds = required(body, "seconds")
         if isinstance(seconds, bool) or not 0 <= seconds <= LONGEST_HOLD:
             raise RequestInvalid(f"seconds is not a number from 0 to {LONGEST_HOLD}")
-        await self._collecting.hold(float(seconds))
+        await self._collecting.hold(actor, float(seconds))
         return Response(status_code=204)
 
 
 class ScrubbingAPI:
     """Operations on the soundness of what is stored."""
 
-    def __init__(self, operating: Operating, scrubbing: Scrubbing, quotas: Quotas) -> None:
+    def __init__(self, operating: Operating, database: Database, scrubbing: Scrubbing, quotas: Quotas) -> None:
         self._operating = operating
+        self._database = database
         self._scrubbing = scrubbing
         self._quotas = quotas
 
@@ -70,7 +75,8 @@ class ScrubbingAPI:
 
     async def scrub(self, request: Request) -> Response:
         """Read blobs for some seconds, as fast as can be: what was found. `begin=true` begins with the first."""
-        await self._operating.admit(request, "estiva:Scrub", "scrub/*")
+        actor = await self._operating.admit(request, "estiva:Scrub", "scrub/*")
+        await self._database.write(lambda: audit.record(actor, "Scrub", "scrub"))
         if request.query_params.get("begin") == "true":
             await self._scrubbing.begin(0)
         return JSONResponse(asdict(await self._scrubbing.run(seconds=RUN_FOR)))
@@ -80,7 +86,8 @@ class ScrubbingAPI:
 
         Then, in the last answer, what counts for quotas is counted anew.
         """
-        await self._operating.admit(request, "estiva:CheckStorage", "scrub/*")
+        actor = await self._operating.admit(request, "estiva:CheckStorage", "scrub/*")
+        await self._database.write(lambda: audit.record(actor, "CheckStorage", "scrub"))
         done = await self._scrubbing.compare(request.query_params.get("after", ""), RUN_FOR)
         quotas = await self._quotas.recount() if done.after == END else 0
         return JSONResponse({**asdict(done), "quotas": quotas})

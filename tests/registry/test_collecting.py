@@ -22,6 +22,7 @@ from storage.blobs import BlobStore
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata import collection
+from storage.metadata.audit import SERVER
 from storage.metadata.database import Database, Statement, Work
 from storage.metadata.opening import open_database
 from tests.fixtures.documents import image
@@ -72,11 +73,11 @@ async def test_a_grace_keeps_what_was_just_pushed(registry: Registry) -> None:
 
 async def test_a_hold_postpones_everything(hasty: Registry) -> None:
     digest = await push_blob(hasty, b"layer")
-    await hasty.collecting.hold(60)
+    await hasty.collecting.hold(SERVER, 60)
     assert (await hasty.collecting.run()).postponed
     assert (await hasty.collecting.status()).held
     assert await pulled(hasty, digest) == b"layer"
-    await hasty.collecting.hold(0)
+    await hasty.collecting.hold(SERVER, 0)
     assert (await hasty.collecting.run()).trashed == 1
 
 

@@ -39,6 +39,11 @@ class Door(NamedTuple):
     makes: Callable[[Secured, str], object] = lambda secured, name: None
     of_repository: bool = False
 
+    @property
+    def changes(self) -> bool:
+        """Whether it changes what is stored."""
+        return self.method not in ("GET", "HEAD") and not self.path.startswith("/lifecycle-previews/")
+
 
 def user(secured: Secured, name: str) -> None:
     secured.user(name)
@@ -210,3 +215,16 @@ DOORS = [
     Door("HEAD", "/repositories/a/{made}", 200, None, repository, True),
     Door("DELETE", "/repositories/a/{made}", 204, None, repository, True),
 ]
+
+
+def shape(path: str) -> str:
+    """A path with all that varies in it left out."""
+    return (
+        re.sub(r"a/\{made\}|000000000001", "*", path).replace("{made}", "*").replace("{new}", "*").replace("{key}", "*")
+    )
+
+
+def tried() -> set[tuple[str, str]]:
+    """Every method and path that DOORS try."""
+    named = re.compile(rf"(members|policies)/(?:admin|{READ_ONLY})")
+    return {(door.method, named.sub(r"\1/*", shape(door.path))) for door in DOORS}
