@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import shlex
 import socket
 import ssl
@@ -22,6 +23,7 @@ OPEN = {"ESTIVA_OPEN": "true"}
 """Settings of a registry in which everybody may do everything."""
 NO_ENGINE = {"ESTIVA_ENGINE": "unix:///nowhere"}
 """Tests that want a container engine say which: never the one that whoever runs them has on the machine."""
+LOWEST_PORT = 10_000
 ESTIVA = Path(sys.executable).with_name("estiva")
 
 
@@ -41,11 +43,19 @@ class Registry:
 
 
 def free_port() -> int:
-    """A loopback port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
+    """A loopback port that nobody has, below those that the kernel gives out by itself.
+
+    One of those may become the near end of anybody's connection, or the port of whoever asks for any, before the
+    program that is started with it listens: that program then ends with `address already in use`.
+    """
+    first_of_kernel = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    for _ in range(1000):
+        port = LOWEST_PORT + secrets.randbelow(first_of_kernel - LOWEST_PORT)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"no port of 127.0.0.1 is free from {LOWEST_PORT} to {first_of_kernel - 1}")
 
 
 @contextlib.contextmanager

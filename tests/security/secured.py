@@ -195,7 +195,7 @@ def without_settings() -> Iterator[None]:
         os.environ.update(kept)
 
 
-def _await_health(registry: Registry, patience: float = 60) -> None:
+def _await_health(registry: Registry, patience: float = 120) -> None:
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline and registry.process.poll() is None:
         try:
