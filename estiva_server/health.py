@@ -5,6 +5,7 @@ import asyncio
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from estiva import __version__
 from estiva.errors import RegistryError
 from registry.reserve import Reserve
 from storage.blobs import BlobStore
@@ -36,7 +37,8 @@ class Health:
         """
         reason = await self._reason()
         if reason is None:
-            return JSONResponse({"status": "ready", "pushes": "refused" if self._reserve.is_short() else "taken"})
+            pushes = "refused" if self._reserve.is_short() else "taken"
+            return JSONResponse({"status": "ready", "pushes": pushes, "version": __version__})
         return JSONResponse({"status": "unavailable", "reason": reason}, status_code=503, headers={"Retry-After": "2"})
 
     async def _reason(self) -> str | None:

@@ -1,5 +1,6 @@
 """Where an image is: `host[:port]/repository[:tag][@digest]`, as people type it."""
 
+import re
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -10,6 +11,7 @@ from estiva.reference import Reference, RepositoryName, Tag
 
 DOCKER_HUB = "docker.io"
 _HUB_HOST = "registry-1.docker.io"
+_HOST = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,12 @@ class ImageReference:
 
 
 def base_url(host: str, plain_http: bool | None) -> str:
-    """Where the registry of that host answers; by default in plain HTTP on the loopback interface alone."""
+    """Where the registry of that host answers; by default in plain HTTP on the loopback interface alone.
+
+    ReferenceInvalid where the text is no host, or a host with a port.
+    """
+    if _HOST.fullmatch(host) is None:
+        raise ReferenceInvalid(f"{host!r} is no registry such as registry.example.com or 127.0.0.1:5000")
     plain = _is_loopback(host) if plain_http is None else plain_http
     return f"{'http' if plain else 'https'}://{_HUB_HOST if host == DOCKER_HUB else host}"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from estiva import __version__
 from estiva_server.app import Parts, build, create_app
 from estiva_server.config import DATABASE_FILE, load
 from storage.metadata.database import Statement, Work
@@ -42,7 +43,10 @@ async def test_the_process_is_alive(http: httpx.AsyncClient) -> None:
 
 async def test_a_process_that_can_do_its_work_is_ready(http: httpx.AsyncClient) -> None:
     response = await http.get("/readyz")
-    assert (response.status_code, response.json()) == (200, {"status": "ready", "pushes": "taken"})
+    assert (response.status_code, response.json()) == (
+        200,
+        {"status": "ready", "pushes": "taken", "version": __version__},
+    )
 
 
 async def unready(http: httpx.AsyncClient) -> str:
@@ -179,4 +183,4 @@ async def test_below_the_reserve_pushes_are_told_plainly_and_everything_else_goe
     assert code(await full.put("/v2/app/manifests/1", content=b"{}", headers=headers)) == (507, "INSUFFICIENT_STORAGE")
     assert (await full.get("/v2/_catalog")).json() == {"repositories": []}
     ready = await full.get("/readyz")
-    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "pushes": "refused"})
+    assert (ready.status_code, ready.json()) == (200, {"status": "ready", "pushes": "refused", "version": __version__})

@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import hashlib
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from estiva import __version__
 from estiva.mediatypes import OCI_MANIFEST
 from tests.estiva_server.process import Served, eventually, serving
 from tests.fixtures.documents import image, named
@@ -100,7 +102,8 @@ def test_metrics_count_what_was_asked(served: Served) -> None:
 
 def test_it_is_alive_and_ready(served: Served) -> None:
     assert served.ask("GET", "/healthz").status == 200
-    assert served.ask("GET", "/readyz").body == b'{"status":"ready","pushes":"taken"}'
+    body = json.loads(served.ask("GET", "/readyz").body)
+    assert body == {"status": "ready", "pushes": "taken", "version": __version__}
 
 
 def test_the_server_does_not_say_what_it_is_made_of(served: Served) -> None:

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import typer
 
 from estiva.cli.failing import CommandError
+from estiva.cli.hosts import split_host
 from estiva.cli.registries import AsJSON, PlainHTTP, credentials_of
 from estiva.cli.server import trust_of
 
@@ -76,10 +77,7 @@ def _place(text: str, plain_http: bool) -> tuple[str, str]:
     """A registry's host and URL, of either."""
     from estiva.imagereference import base_url
 
-    if "://" in text:
-        parts = urlsplit(text)
-        if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise typer.BadParameter(f"{text!r} is no address such as https://registry.example.com")
-        return parts.netloc, f"{parts.scheme}://{parts.netloc}"
-    host = text.partition("/")[0]
-    return host, base_url(host, plain_http or None)
+    scheme, host = text.partition("://")[0] if "://" in text else "", split_host(text)[0]
+    if scheme not in ("", "http", "https") or not host:
+        raise typer.BadParameter(f"{text!r} is no address such as https://registry.example.com")
+    return host, base_url(host, scheme == "http" if scheme else plain_http or None)

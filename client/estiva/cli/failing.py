@@ -1,6 +1,6 @@
 """How a command fails: one line on standard error that says what to do."""
 
-from estiva.errors import RegistryError, Unauthorized
+from estiva.errors import RegistryError
 from estiva.failures import ClientError
 
 
@@ -17,17 +17,7 @@ class ServerRefused(CommandError):
 
 
 EXPECTED = (CommandError, ClientError, RegistryError)
-"""What `told` can tell; anything else is a mistake of ours."""
-
-
-def told(error: Exception) -> str:
-    """One line that says what is wrong, and where that is known what to do."""
-    text = str(error)
-    if isinstance(error, RegistryError) and isinstance(error.detail, str) and error.detail not in text:
-        text = f"{text} ({error.detail})"
-    if isinstance(error, Unauthorized) and "estiva login" not in text:
-        text = f"{text}; `estiva login HOST` signs in"
-    return line(text)
+"""What `advice.advised` can tell; anything else is a mistake of ours."""
 
 
 def line(text: str) -> str:

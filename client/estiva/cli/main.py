@@ -3,7 +3,7 @@
 import sys
 
 from estiva.cli import quick
-from estiva.cli.failing import EXPECTED, told
+from estiva.cli.failing import EXPECTED, line
 
 
 def main() -> None:
@@ -17,6 +17,11 @@ def main() -> None:
         from estiva.cli import app
 
         app.run(arguments)
-    except EXPECTED as error:
-        sys.stderr.write(f"estiva: {told(error)}\n")
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except Exception as error:
+        from estiva.cli import advice
+
+        text = advice.advised(error) if isinstance(error, EXPECTED) else advice.unforeseen(error)
+        sys.stderr.write(f"estiva: {line(text)}\n")
         sys.exit(1)

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from estiva.cli.hosts import split_host
 from estiva.cli.registries import AsJSON, PlainHTTP, Quiet, Reference, client_of, show, show_pushed
 
 
@@ -28,7 +29,7 @@ def ls(
     as_json: AsJSON = False,
 ) -> None:
     """List the repositories of a registry."""
-    name, _, prefix = host.partition("/")
+    name, prefix = split_host(host)
     with client_of(context, plain_http=plain_http) as client:
         found = [repository for repository in client.repositories(name) if repository.startswith(prefix)]
     show(context, found, as_json)

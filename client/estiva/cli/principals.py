@@ -1,23 +1,18 @@
 """`estiva users` and `estiva robots`."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from estiva.cli import asking
 from estiva.cli.attachments import attachments
 from estiva.cli.htpasswd import import_htpasswd
 from estiva.cli.server import server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
 Secret = Annotated[
-    str,
-    typer.Option(
-        prompt=True,
-        hide_input=True,
-        confirmation_prompt=True,
-        help="The new password, or - to read a line of standard input; asked for where it is not given.",
-    ),
+    str | None,
+    typer.Option(help="The new password, or - to read a line of standard input; asked for where it is not given."),
 ]
 COLUMNS = ("name", "disabled", "created_at", "expires_at")
 
@@ -31,19 +26,21 @@ def users() -> typer.Typer:
     def create(
         context: typer.Context,
         name: Name,
-        password: Secret,
+        password: Secret = None,
     ) -> None:
         """Create a user; the password is asked for where it is not given."""
-        show(context, server_of(context).call("POST", "users", body={"name": name, "password": _given(password)}))
+        given = asking.secret(password, "Password", "--password", twice=True)
+        show(context, server_of(context).call("POST", "users", body={"name": name, "password": given}))
 
     @app.command()
     def password(
         context: typer.Context,
         name: Name,
-        new: Secret,
+        new: Secret = None,
     ) -> None:
         """Give a user another password; everybody may change their own."""
-        server_of(context).call("PATCH", "users", name, body={"password": _given(new)})
+        given = asking.secret(new, "New password", "--new", twice=True)
+        server_of(context).call("PATCH", "users", name, body={"password": given})
 
     app.command("import-htpasswd")(import_htpasswd)
     return app
@@ -107,7 +104,3 @@ def _common(app: typer.Typer, noun: str) -> None:
         server_of(context).call("DELETE", noun, name)
 
     attachments(app, noun)
-
-
-def _given(text: str) -> str:
-    return sys.stdin.readline().rstrip("\r\n") if text == "-" else text

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from estiva.cli import asking
 from estiva.cli.server import Server, read_document, server_of, show
 
 Name = Annotated[str, typer.Argument(help="A repository's name, without the host.")]
@@ -57,7 +58,7 @@ def _one(app: typer.Typer) -> None:
         """Delete a repository with everything in it."""
         server = server_of(context)
         if not yes:
-            typer.confirm(f"Delete {name} with all its images?", abort=True, err=True)
+            asking.confirm(f"Delete {name} with all its images?", "--yes")
         _of(server, "DELETE", name)
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from estiva.cli.asking import standard_input
 from estiva.cli.failing import CommandError, line
 from estiva.cli.server import server_of
 
@@ -40,7 +41,7 @@ def execute(
     container: Container = None,
 ) -> None:
     """Run a command in a task, with this command's standard input where that is no terminal; its exit code is ours."""
-    body: dict[str, Any] = {"command": command, "stdin": "" if sys.stdin.isatty() else sys.stdin.read()}
+    body: dict[str, Any] = {"command": command, "stdin": "" if sys.stdin.isatty() else standard_input(whole=True)}
     body |= {} if container is None else {"container": container}
     path = ("clusters", cluster, "tasks", _id(task), "exec")
     for one in server_of(context).lines("POST", *path, body=json.dumps(body)):

@@ -1,10 +1,10 @@
 """`estiva secrets`: what tasks get as environment variables."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from estiva.cli import asking
 from estiva.cli.server import server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name; a task definition's valueFrom is secret:NAME.")]
@@ -23,10 +23,12 @@ def secrets() -> typer.Typer:
     def put(
         context: typer.Context,
         name: Name,
-        value: Annotated[str, typer.Option(prompt=True, hide_input=True, help="The secret; - reads standard input.")],
+        value: Annotated[
+            str | None, typer.Option(help="The secret; - reads standard input; asked for where it is not given.")
+        ] = None,
     ) -> None:
         """Enter a secret, or replace it; tasks that run keep what they have."""
-        given = sys.stdin.read() if value == "-" else value
+        given = asking.secret(value, "Value", "--value", whole=True)
         server_of(context).call("PUT", "secrets", *name.split("/"), body={"value": given})
 
     @app.command("rm")

@@ -188,4 +188,11 @@ def _refusal(response: "httpx2.Response") -> str:
     except (ValueError, KeyError, IndexError, TypeError):
         return f"the server answered {response.status_code}"
     detail = error.get("detail")
-    return f"{text} ({_text(detail)})" if detail else text
+    return f"{text} ({_details(detail)})" if detail else text
+
+
+def _details(detail: Any) -> str:
+    """What an error is about, in words: `user: alice`."""
+    if isinstance(detail, dict):
+        return ", ".join(f"{line(str(name))}: {_text(value)}" for name, value in detail.items())
+    return _text(detail)

@@ -2,11 +2,11 @@
 
 import sys
 from typing import Annotated
-from urllib.parse import urlsplit
 
 import typer
 
 from estiva.cli.failing import CommandError
+from estiva.cli.hosts import split_host
 from estiva.cli.registries import PlainHTTP
 from estiva.cli.server import trust_of
 
@@ -51,4 +51,4 @@ def logout(host: Host) -> None:
 
 
 def _host(text: str) -> str:
-    return urlsplit(text).netloc if "://" in text else text.rstrip("/")
+    return split_host(text)[0]

@@ -186,6 +186,8 @@ def _readiness(target: Target, connections: Connections) -> Finding:
     if status != "ready":
         why = told.get("reason", "it does not say why")
         return failed("server", f"not ready ({why}): run `estiva doctor --here` on its machine, and look at its log")
+    name = f"estiva {told['version']}" if told.get("version") else "estiva of an unknown version"
     if told.get("pushes") == "refused":
-        return warning("server", "ready, but takes no pushes, as its storage is nearly full: make room there")
-    return ok("server", "ready")
+        text = f"{name}: ready, but takes no pushes, as its storage is nearly full: make room there"
+        return warning("server", text)
+    return ok("server", f"{name}: ready")

@@ -1,10 +1,10 @@
 """`estiva credentials` and `estiva upstreams`: other registries that this one pulls from."""
 
-import sys
 from typing import Annotated
 
 import typer
 
+from estiva.cli import asking
 from estiva.cli.failing import CommandError
 from estiva.cli.server import member, server_of, show
 
@@ -28,14 +28,15 @@ def credentials() -> typer.Typer:
         name: Name,
         login: Annotated[str, typer.Option(help="The username at the other registry.")],
         secret: Annotated[
-            str, typer.Option(prompt=True, hide_input=True, help="The password or token; - reads standard input.")
-        ],
+            str | None,
+            typer.Option(help="The password or token; - reads a line of standard input; asked for where not given."),
+        ] = None,
         token_server: Annotated[
             str | None, typer.Option(help="A host beside the registry's that may see them.")
         ] = None,
     ) -> None:
         """Enter a credential, or replace it."""
-        given = sys.stdin.readline().rstrip("\r\n") if secret == "-" else secret  # noqa: S105 - a sign for standard input
+        given = asking.secret(secret, "Secret", "--secret")
         body = {"username": login, "secret": given, "token_server": token_server}
         server_of(context).call("PUT", "upstream-credentials", *name.split("/"), body=body)
 

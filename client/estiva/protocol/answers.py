@@ -26,7 +26,7 @@ _BY_STATUS: dict[int, type[RegistryError]] = {
 }
 
 
-def refusal(response: Response, otherwise: type[RegistryError] | None = None) -> RegistryError:
+def refusal(response: Response, otherwise: type[RegistryError] | None = None, about: str = "") -> RegistryError:
     """The error in this answer: by its code, else (HEAD has no body) `otherwise`, else by its status.
 
     A code that the specification does not know stays readable in the message.
@@ -37,16 +37,21 @@ def refusal(response: Response, otherwise: type[RegistryError] | None = None) ->
         kind = otherwise if otherwise and otherwise.status == response.status else _BY_STATUS.get(response.status)
     said = ": ".join(part for part in (code if code not in RegistryError.by_code else "", message) if part)
     text = said or (None if kind else f"the registry answered {response.status}")
-    error = (kind or RegistryError)(text, detail=detail)
+    error = (kind or RegistryError)(text, detail=detail or about or None)
     error.headers = dict(response.headers)
     return error
 
 
-def expect(response: Response, *statuses: int, otherwise: type[RegistryError] | None = None) -> Response:
-    """The answer, where it has one of these statuses; else its error is raised."""
+def expect(
+    response: Response, *statuses: int, otherwise: type[RegistryError] | None = None, about: str = ""
+) -> Response:
+    """The answer, where it has one of these statuses; else its error is raised.
+
+    `about` is the error's detail where the registry gives none.
+    """
     if response.status in statuses:
         return response
-    raise refusal(response, otherwise)
+    raise refusal(response, otherwise, about)
 
 
 def _of_code(code: str, status: int) -> type[RegistryError] | None:

@@ -57,7 +57,7 @@ def get_manifest(
     """The manifest of a tag or digest; ManifestUnknown, or DigestInvalid where the bytes are others."""
     path = f"/v2/{name}/manifests/{reference}"
     response = yield from registry.ask("GET", path, scopes or pulling(name), _ACCEPT)
-    expect(response, 200, otherwise=ManifestUnknown)
+    expect(response, 200, otherwise=ManifestUnknown, about=_full(name, reference))
     algorithm = reference.algorithm if isinstance(reference, Digest) else Algorithm.SHA256
     digest = Digest.of(response.body, algorithm)
     said = response.header("docker-content-digest")
@@ -97,7 +97,7 @@ def put_manifest(
 def delete_manifest(registry: Registry, name: RepositoryName, reference: Reference) -> Steps[None]:
     """Delete a tag, or a manifest by its digest; ManifestUnknown where it is not there."""
     response = yield from registry.ask("DELETE", f"/v2/{name}/manifests/{reference}", deleting(name))
-    expect(response, 202, 200, 204, otherwise=ManifestUnknown)
+    expect(response, 202, 200, 204, otherwise=ManifestUnknown, about=_full(name, reference))
 
 
 def list_tags(registry: Registry, name: RepositoryName) -> Steps[list[str]]:
@@ -150,6 +150,10 @@ def fallback_tag(subject: Digest) -> Tag:
 def resolve(registry: Registry, image: ImageReference) -> Steps[StoredManifest]:
     """The manifest that a reference names."""
     return (yield from get_manifest(registry, image.repository, image.or_latest))
+
+
+def _full(name: RepositoryName, reference: Reference) -> str:
+    return f"{name}{'@' if isinstance(reference, Digest) else ':'}{reference}"
 
 
 def _fallback_index(registry: Registry, name: RepositoryName, subject: Digest) -> Steps[dict[str, Any]]:

@@ -11,6 +11,7 @@ from estiva import mediatypes
 from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.errors import ManifestInvalid, ManifestUnknown
+from estiva.failures import ContentInvalid
 from estiva.imagereference import ImageReference
 from estiva.layout import LayoutWriter, Package, Shelf, is_manifest, read_package, shelf_of
 from estiva.manifest import parse_manifest
@@ -285,8 +286,12 @@ def _largest_first(blobs: Sequence[OutgoingBlob]) -> list[OutgoingBlob]:
 
 @contextmanager
 def workspace(near: Path | None = None) -> Iterator[Path]:
-    """A folder that is gone afterwards."""
+    """A folder that is gone afterwards; ContentInvalid where none can be made."""
     import tempfile
 
-    with tempfile.TemporaryDirectory(prefix="estiva-", dir=near, ignore_cleanup_errors=True) as name:
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="estiva-", dir=near, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise ContentInvalid(f"cannot write to {near or tempfile.gettempdir()}: {error.strerror}") from None
+    with folder as name:
         yield Path(name)

@@ -157,7 +157,22 @@ def test_the_servers_password_goes_to_no_other_host(estiva: Estiva, host: str) -
             ["push", ".", "NAME:1"],
             ". is no OCI image layout: it has no index.json; `estiva pack` makes an image of a folder",
         ),
-        (["pull", "NAME:1", "out"], "manifest unknown"),
+        (["pull", "NAME:1", "out"], "manifest unknown to registry"),
+        (["inspect", "NAME:zz"], "reference: zz); `estiva tags HOST/REPOSITORY` lists what there is"),
+        (["rm", "NAME:zz"], "reference: zz); `estiva tags HOST/REPOSITORY` lists what there is"),
+        (["tags", "NAME"], "`estiva ls HOST` lists what there is"),
+        (["pull", "HOST/none:1", "/nowhere/out.tar"], "cannot write to /nowhere: No such file or directory"),
+        (["ls", "["], "'[' is no registry such as registry.example.com or 127.0.0.1:5000"),
+        (["ls", ""], "'' is no registry such as"),
+        (["ls", "HOST?x"], "?x' is no registry such as"),
+        (["inspect", "[::1/a:1"], "'[::1' is no registry such as"),
+        (["doctor", "["], "'[' is no registry such as"),
+        (["doctor", "http://["], "'[' is no registry such as"),
+        (["repos", "delete", "a/b"], "--yes says that it is"),
+        (["users", "create", "x"], "pipe it in with --password -"),
+        (["users", "password", "x"], "pipe it in with --new -"),
+        (["secrets", "put", "x"], "pipe it in with --value -"),
+        (["credentials", "put", "x", "--login", "x"], "pipe it in with --secret -"),
         (["pull", "NAME:1", "out", "--platform", "nonsense"], "'nonsense' is no platform such as linux/amd64"),
         (["tags", "HTTP://x"], "'HTTP://x' is no image reference such as host/name:tag"),
         (["rm", "NAME"], "names no tag or digest to delete"),
@@ -167,13 +182,17 @@ def test_the_servers_password_goes_to_no_other_host(estiva: Estiva, host: str) -
     ],
 )
 def test_failures_say_what_is_wrong_in_one_line(estiva: Estiva, name: str, arguments: list[str], line: str) -> None:
-    said = estiva.failed(*(argument.replace("NAME", name) for argument in arguments))
+    host = name.partition("/")[0]
+    said = estiva.failed(*(argument.replace("NAME", name).replace("HOST", host) for argument in arguments))
     assert line in said
 
 
 def test_a_registry_that_is_not_there(estiva: Estiva) -> None:
     host = f"127.0.0.1:{free_port()}"
-    assert estiva.failed("tags", f"{host}/a") == f"cannot reach {host}: Connection refused"
+    assert (
+        estiva.failed("tags", f"{host}/a")
+        == f"cannot reach {host}: Connection refused; `estiva doctor HOST` finds out why"
+    )
 
 
 @pytest.mark.parametrize(
