@@ -53,7 +53,7 @@ faults: setup ## Kill the registry, cut its power, fill its disk, all for long: 
 		tests/orchestrator/test_on_two_engines.py::test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing $(ARGS)
 
 .PHONY: faults-short
-faults-short: setup ## The short form of the same, in a few minutes: CI runs it as a part of test and test-real
+faults-short: setup ## The short form of the same: CI runs it as a part of test and test-real
 	@$(MAKE) --no-print-directory faults ARGS="-m 'not long' $(ARGS)"
 
 .PHONY: bench

@@ -238,8 +238,22 @@ def test_a_repository_that_is_deleted_while_all_push_to_it_is_whole_or_gone(port
         assert dangling(first) == []
 
 
+def have_connections_opened(ports: Ports) -> None:
+    """Ask for as much at once as will be, until all is granted.
+
+    Whoever has to open many connections to a database on a busy machine may tell its first clients to come back.
+    """
+    deadline = time.monotonic() + 90
+    with clients(ports, AT_ONCE) as many:
+        calls = [lambda client=client: status(client, "POST", "/v2/opened/blobs/uploads/") for client in many]
+        while set(at_once(calls)) != {202}:
+            assert time.monotonic() < deadline, "no connections are opened"
+
+
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("seconds", [1.5, pytest.param(5, marks=pytest.mark.long)])
 def test_pushes_to_both_lose_nothing(registries: list[Registry], ports: Ports, seconds: float) -> None:
+    have_connections_opened(ports)
     with pushing(ports[0], AT_ONCE, "first") as one, pushing(ports[1], AT_ONCE, "second") as other:
         time.sleep(seconds)
         for ledger in (one, other):
