@@ -87,6 +87,13 @@ def refuse_unsupported(call: Call, *names: str) -> None:
             raise unsupported(name)
 
 
+def require_engine(call: Call) -> None:
+    """UnsupportedFeatureException where this server runs no tasks, by the name of the operation that wants some."""
+    if not call.parts.ecs.has_engine:
+        told = f"{call.operation} is not supported by this server: it has no container engine (ESTIVA_ENGINE is none)."
+        raise AwsError("UnsupportedFeatureException", told)
+
+
 def unsupported(name: str) -> AwsError:
     """A member, or a value of one, that would act in AWS and can't here."""
     return AwsError("UnsupportedFeatureException", f"{name} is not supported by this server (see docs/ecs.md).")

@@ -19,6 +19,7 @@ from aws.ecs_asking import (
     refuse_unsupported,
     require,
     require_cluster,
+    require_engine,
     unsupported,
 )
 from aws.ecs_names import arns, client_error, cluster_of, identifier, invalid
@@ -38,6 +39,7 @@ _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
 async def register_container_instance(call: Call) -> Answer:
     """Enter an engine, or enter it anew; what it has is what it reports itself, as soon as it answers."""
+    require_engine(call)
     refuse_unsupported(call, "platformDevices")
     key, given = cluster_of(call), call.input
     attributes = {one["name"]: one.get("value", "") for one in given.get("attributes", ())}

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from aws.call import Answer, Call
-from aws.ecs_asking import active, at_most_named, change, parse_tags, refuse_unsupported
+from aws.ecs_asking import active, at_most_named, change, parse_tags, refuse_unsupported, require_engine
 from aws.ecs_definitions import pulled_by, usable
 from aws.ecs_names import arns, client_error, cluster_of, identifier, invalid
 from aws.ecs_parts import Found
@@ -53,6 +53,7 @@ class Launch:
 
 async def run_task(call: Call) -> Answer:
     """Enter so many tasks, each where it has room; the same token is answered with the same tasks."""
+    require_engine(call)
     refuse_unsupported(call, *_UNSUPPORTED)
     count = call.input.get("count", 1)
     if not 1 <= count <= MOST_TASKS:
@@ -91,6 +92,7 @@ async def run_task(call: Call) -> Answer:
 
 async def start_task(call: Call) -> Answer:
     """Enter a task on each of these instances, wherever the scheduler would put it."""
+    require_engine(call)
     refuse_unsupported(call, "volumeConfigurations")
     key, launch = cluster_of(call), await _launch(call)
     named = at_most_named(call.input["containerInstances"], "containerInstances", MOST_TASKS)

@@ -47,7 +47,7 @@ class EcsParts:
     """ECS's own parts. `wake` is called after each commit that asks something of a cluster; it may be lost.
 
     `prepare` is awaited before tasks are placed in a cluster or a service is made there. `refuse_tags` says why a
-    service cannot have these tags, some of which ask for gates.
+    service cannot have these tags, some of which ask for gates. Without an engine nothing can be placed.
     """
 
     database: Database
@@ -55,6 +55,7 @@ class EcsParts:
     wake: Callable[[ClusterKey], None] = nobody_to_wake
     prepare: Callable[[ClusterKey], Awaitable[None]] = nothing_to_prepare
     refuse_tags: Callable[[Sequence[Mapping[str, str]]], str | None] = any_tags
+    has_engine: bool = True
 
 
 Found = Mapping[str, ImageFound]

@@ -18,6 +18,7 @@ from aws.ecs_asking import (
     parse_tags,
     require,
     require_cluster,
+    require_engine,
 )
 from aws.ecs_deploying import Rollout, begin, rollout, scale
 from aws.ecs_launches import request_of
@@ -52,6 +53,7 @@ _ROLLING = ("taskDefinition", "forceNewDeployment", "networkConfiguration", "pla
 
 async def create_service(call: Call) -> Answer:
     """Keep so many tasks of a task definition."""
+    require_engine(call)
     refuse_what_is_not_served(call)
     key, given = cluster_of(call), call.input
     if not given.get("taskDefinition"):
@@ -116,6 +118,7 @@ def _new(call: Call, key: ClusterKey) -> Service:
 
 async def update_service(call: Call) -> Answer:
     """Change what is wanted; a new task definition (or force) begins a deployment, a new count alone does not."""
+    require_engine(call)
     refuse_what_is_not_served(call)
     key, given = cluster_of(call), call.input
     name = identifier(call, given["service"], "service", key)

@@ -111,7 +111,7 @@ class Settings(BaseSettings):
     scan_timeout: float = Field(600, gt=0, description="Seconds that a scan may take.")
     orchestrator: bool = Field(True, description="Run the tasks and services that are asked for over ECS's API.")
     engine: str = Field(
-        "unix:///var/run/docker.sock", description="The container engine of clusters that have no other instance."
+        "docker", description="The container engine of clusters that have no other instance; `none`: tasks are not run."
     )
     engine_registry: str | None = Field(
         None, description="HOST:PORT by which engines pull from this registry; by default `listen`, on loopback."

@@ -17,7 +17,7 @@ from typing import Literal
 from estiva_server.blob_stores import BlobsError, build_blobs, prove, told
 from estiva_server.certificates import CertificateError
 from estiva_server.config import ConfigurationError, Settings, load
-from estiva_server.orchestration import connecting
+from estiva_server.orchestration import connecting, engine_endpoint
 from orchestrator.engines import EngineDown, EngineInfo
 from storage.metadata.migrations import HEAD, MigrationError, revision
 from storage.metadata.opening import shown, sqlite_file
@@ -155,8 +155,8 @@ def _space(free: int, reserved: int) -> Finding:
 
 
 def _engine(settings: Settings) -> Finding:
-    endpoint = settings.engine
-    if not settings.orchestrator or not endpoint or endpoint == "none":
+    endpoint = engine_endpoint(settings)
+    if not settings.orchestrator or not endpoint:
         return "engine", "skipped", "tasks are not run by these settings"
     path = endpoint.removeprefix("unix://")
     if path != endpoint and not Path(path).is_socket():

@@ -38,6 +38,9 @@ from storage.metadata.database import Database
 
 logger = logging.getLogger("estiva.orchestrator")
 
+DOCKER = "unix:///var/run/docker.sock"
+NO_ENGINE = "none"
+
 
 @dataclass(frozen=True, slots=True)
 class Orchestration:
@@ -48,6 +51,8 @@ class Orchestration:
     orchestrator: Orchestrator | None
     looking: Looking
     gates: GateParts
+    has_engine: bool = True
+    """Whether tasks are run at all, by this process or another one."""
 
 
 def build_orchestration(
@@ -56,8 +61,8 @@ def build_orchestration(
     """The parts, which count in `figures`; engines are only asked once a cluster is there. KeyInvalid."""
     own, looking = own_registry(settings), Looking(database, connecting(settings))
     gates = GateParts(own, read, SmallBlobs(pulling).read, signature_keys(settings), settings.scanner is not None)
-    if not settings.orchestrator:
-        return Orchestration(own, None, None, looking, gates)
+    if not settings.orchestrator or settings.engine == NO_ENGINE:
+        return Orchestration(own, None, None, looking, gates, has_engine=settings.engine != NO_ENGINE)
     local = local_engine(settings)
     proxy = CaddyUpstreams(settings.caddy_admin, read) if settings.caddy_admin else None
     world = replace(
@@ -125,16 +130,23 @@ class OwnImages:
 
 def ecs_parts(orchestration: Orchestration, database: Database) -> EcsParts:
     """What ECS's operations have at hand: they write facts, and wake the loop."""
-    parts = EcsParts(database, OwnImages(database, orchestration.own), refuse_tags=orchestration.gates.refusal)
+    images, refuse_tags = OwnImages(database, orchestration.own), orchestration.gates.refusal
+    parts = EcsParts(database, images, refuse_tags=refuse_tags, has_engine=orchestration.has_engine)
     if orchestration.orchestrator is None:
         return parts
     prepare = Preparing(database, orchestration.local).prepare
     return replace(parts, wake=orchestration.orchestrator.wake, prepare=prepare)
 
 
+def engine_endpoint(settings: Settings) -> str:
+    """Where the engine is that the settings name; empty: nowhere."""
+    named = {"docker": DOCKER, NO_ENGINE: ""}
+    return named.get(settings.engine, settings.engine)
+
+
 def local_engine(settings: Settings) -> LocalEngine | None:
     """The engine of clusters that have no other; None, and a word in the log, where its socket is not there."""
-    endpoint = settings.engine
+    endpoint = engine_endpoint(settings)
     if not settings.orchestrator or not endpoint:
         return None
     path = endpoint.removeprefix("unix://")
