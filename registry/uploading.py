@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, TypeVar
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid, QuotaExceeded
 from estiva.reference import RepositoryName
-from registry.allowance import Allowance, allowance
+from registry.allowance import Allowance, allowance, upload_and_allowance
 from registry.reserve import anything
+from registry.streamed import Stream, StreamedUpload
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, clock, uploads
 from storage.metadata.database import Database
@@ -102,13 +103,28 @@ class Uploading:
         With `start`, BlobUploadOutOfOrder unless the upload ends exactly there. When the body breaks off,
         what came of it stays. QuotaExceeded, after which the upload is gone.
         """
-        record = await self._record(key)
-        allowed = await self._database.read(allowance(record.repository))
+        record, allowed = await self._allowed(key)
         async with self._opened_for(record, size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
                 await body(self._writing(upload, allowed))
             return upload.offset
+
+    async def append_stream(self, key: UploadKey, stream: Stream) -> int:
+        """As `append`, of a body that tells neither where it begins nor how long it is: in one turn of one thread."""
+        record, allowed = await self._allowed(key)
+        streamed = StreamedUpload(partial(self._opened, record), partial(self._writing, allowed=allowed))
+        try:
+            try:
+                with _in_the_protocols_words():
+                    await stream(streamed.write, streamed.end)
+            finally:
+                if streamed.upload is not None:
+                    await self._let_go(streamed.upload)
+        except QuotaExceeded:
+            await self.discard([record.id])
+            raise
+        return streamed.offset
 
     async def append_part(self, key: UploadKey, body: Body, start: int, short: bool) -> int:
         """As `append`, and remember a part that is too short for any but the last."""
@@ -129,11 +145,10 @@ class Uploading:
 
         BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid and QuotaExceeded, after which the upload is gone.
         """
-        record = await self._find(key)
+        record, allowed = await self._find_allowed(key, digest)
         if record is None:
             await self._require_finished(key, digest)
             return
-        allowed = await self._database.read(allowance(record.repository, digest))
         async with self._opened_for(replace(record, algorithm=digest.algorithm), size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
@@ -142,33 +157,33 @@ class Uploading:
 
     async def finish_whole(self, key: UploadKey, digest: Digest, content: bytes, start: int | None = None) -> None:
         """As `finish`, with a body that is here already: everything up to the blob in one turn of a thread."""
-        record = await self._find(key)
+        record, allowed = await self._find_allowed(key, digest)
         if record is None:
             await self._require_finished(key, digest)
-        else:
-            await self._take_whole(replace(record, algorithm=digest.algorithm), digest, content, start)
+            return
+        upload = replace(record, algorithm=digest.algorithm)
+        await self._enter(record, digest, partial(self._store, upload, digest, content, allowed, start))
 
     async def take(self, name: RepositoryName, digest: Digest, content: bytes) -> None:
         """Make this content a blob of that digest; durable when this returns. DigestInvalid, QuotaExceeded."""
         # Nobody is told of this upload, so nothing is entered for it: if the process dies, its bytes are an orphan's.
         record = UploadRecord(str(uuid.uuid4()), name, digest.algorithm)
+        allowed = await self._database.read(allowance(name, digest))
         try:
-            await self._take_whole(record, digest, content, None)
+            await self._enter(record, digest, partial(self._store, record, digest, content, allowed))
         except BaseException:
             await self._blocking(self._blob_store.discard_upload, record.id)
             raise
 
-    async def _take_whole(self, record: UploadRecord, digest: Digest, content: bytes, start: int | None) -> None:
-        allowed = await self._database.read(allowance(record.repository, digest))
-
-        def store() -> StoredBlob:
-            with closing(self._opened(record)) as upload:
-                _require_order(upload, start)
-                if content:
-                    self._writing(upload, allowed)(memoryview(content))
-                return upload.commit(digest)
-
-        await self._enter(record, digest, store)
+    def _store(
+        self, record: UploadRecord, digest: Digest, content: bytes, allowed: Allowance, start: int | None = None
+    ) -> StoredBlob:
+        """Open, write and commit; in a thread."""
+        with closing(self._opened(record)) as upload:
+            _require_order(upload, start)
+            if content:
+                self._writing(upload, allowed)(memoryview(content))
+            return upload.commit(digest)
 
     async def cancel(self, key: UploadKey) -> None:
         """Forget the upload and its bytes. BlobUploadUnknown."""
@@ -235,6 +250,20 @@ class Uploading:
         record = await self._database.read(uploads.find(key.repository, key.id))
         # Somebody else's upload is answered like one that never was.
         return record if record is not None and record.owner == key.owner else None
+
+    async def _find_allowed(
+        self, key: UploadKey, digest: Digest | None = None
+    ) -> tuple[UploadRecord | None, Allowance]:
+        """The upload as `_find`, and what its repository allows it to become."""
+        record, allowed = await self._database.read(upload_and_allowance(key.repository, key.id, digest))
+        return (record if record is not None and record.owner == key.owner else None), allowed
+
+    async def _allowed(self, key: UploadKey) -> tuple[UploadRecord, Allowance]:
+        """The same. BlobUploadUnknown."""
+        record, allowed = await self._find_allowed(key)
+        if record is None:
+            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
+        return record, allowed
 
     async def _record(self, key: UploadKey) -> UploadRecord:
         record = await self._find(key)

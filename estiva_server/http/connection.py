@@ -15,7 +15,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from registry.api.body import ClientDisconnected, Write
+from registry.api.body import ClientDisconnected
 
 from .deadlines import Deadlines
 from .exchange import Exchange
@@ -23,7 +23,7 @@ from .framing import Framing, FramingError, LengthFraming
 from .heads import HeadReader, RequestHead, parse_head
 from .outlet import Outlet
 from .phases import AWAITING, Phase
-from .pouring import Pour, Source
+from .pouring import Pour, Sink, Source
 from .refusals import Refusal, refusal_bytes
 from .shared import Shared
 from .splicing import AVAILABLE, SourceError
@@ -273,14 +273,14 @@ class Connection(HttpToolsProtocol):
             self.deadlines.body.restart()
             self._resume()
 
-    async def pour(self, exchange: Exchange, write: Write, limit: int | None) -> int:
+    async def pour(self, exchange: Exchange, sink: Sink) -> int:
         """Receive the body in a worker thread; the connection is then ready for the response."""
         if self.phase is not Phase.HELD or exchange is not self.exchange:
             raise RuntimeError("the body has been asked for before")
         settings = self.shared.settings
         source = Source(self.transport.get_extra_info("socket").fileno(), self._framing, self._rest)
         self.phase = Phase.POURING
-        self._pour = Pour(source, write, limit, settings, self.shared.buffers)
+        self._pour = Pour(source, sink, settings, self.shared.buffers)
         try:
             self._pour.check_announced()
             exchange.say_continue()

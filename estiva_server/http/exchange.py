@@ -9,12 +9,13 @@ from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from registry.api.body import EXTENSION as BODY_EXTENSION
-from registry.api.body import Write
+from registry.api.body import End, Write, nothing
 from registry.api.passing import EXTENSION as PASS_EXTENSION
 
 from .answers import EXTENSION as ANSWER_EXTENSION
 from .answers import Remembering
 from .heads import RequestHead
+from .pouring import Sink
 
 if TYPE_CHECKING:
     from .connection import Connection
@@ -65,9 +66,9 @@ class Exchange(RequestResponseCycle):
             offered[BODY_EXTENSION] = self.pour
         cast(dict[str, Any], self.scope)["extensions"] = offered
 
-    async def pour(self, write: Write, limit: int | None = None) -> int:
+    async def pour(self, write: Write, limit: int | None = None, end: End = nothing) -> int:
         """The extension `estiva.body`, see `registry.api.body.PourBody`."""
-        return await self.connection.pour(self, write, limit)
+        return await self.connection.pour(self, Sink(write, end, limit))
 
     def say_continue(self) -> None:
         """Ask for the body, of a client that waits to be asked."""

@@ -10,9 +10,10 @@ import enum
 import os
 import select
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from time import monotonic
 
-from registry.api.body import BodyTimedOut, BodyTooLarge, ClientDisconnected, MalformedBody, Write
+from registry.api.body import BodyTimedOut, BodyTooLarge, ClientDisconnected, End, MalformedBody, Write
 
 from .framing import Framing, FramingError
 from .settings import KIB, ConnectionSettings
@@ -63,15 +64,23 @@ class Source:
         os.close(self.descriptor)
 
 
-class Pour:
-    """One request body on its way to `write`."""
+@dataclass(frozen=True, slots=True)
+class Sink:
+    """Where a body goes: its pieces, at most `limit` bytes, and what is done after the last of them."""
 
-    def __init__(
-        self, source: Source, write: Write, limit: int | None, settings: ConnectionSettings, buffers: Buffers
-    ) -> None:
+    write: Write
+    end: End
+    limit: int | None
+
+
+class Pour:
+    """One request body on its way to its sink."""
+
+    def __init__(self, source: Source, sink: Sink, settings: ConnectionSettings, buffers: Buffers) -> None:
         self._source = source
-        self._write = write
-        self._limit = limit
+        self._write = sink.write
+        self._end = sink.end
+        self._limit = sink.limit
         self._settings = settings
         self._buffers = buffers
         self._total = 0
@@ -165,6 +174,8 @@ class Pour:
             self._flush()
             raise
         self._flush()
+        if turn is _Turn.COMPLETE:
+            self._end()
         return turn
 
     def _receive_until(self, end: float) -> _Turn:

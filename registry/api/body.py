@@ -15,6 +15,11 @@ EXTENSION = "estiva.body"
 PIECE_BYTES = 512 * 1024
 
 Write = Callable[[memoryview], None]
+End = Callable[[], None]
+
+
+def nothing() -> None:
+    """The end of a body after which nothing is left to do in the worker thread."""
 
 
 class BodyError(Exception):
@@ -40,32 +45,33 @@ class BodyTooLarge(BodyError):
 class PourBody(Protocol):
     """The scope extension `estiva.body`: read the rest of the body into `write`, in a worker thread.
 
-    Calls `write` with non-empty pieces in order, never two at once; the memory is reused after each call
-    returns. Returns the number of bytes. Whatever `write` raises ends the pour and comes out here; the
-    connection is closed after the response.
+    Calls `write` with non-empty pieces in order, never two at once, and `end` after the last piece of a body that
+    came whole, in the same thread; the memory is reused after each call returns. Returns the number of bytes.
+    Whatever `write` and `end` raise ends the pour and comes out here; the connection is closed after the response.
     """
 
-    async def __call__(self, write: Write, limit: int | None = None) -> int: ...
+    async def __call__(self, write: Write, limit: int | None = None, end: End = nothing) -> int: ...
 
 
-async def pour_body(scope: Scope, receive: Receive, write: Write, limit: int | None = None) -> int:
+async def pour_body(scope: Scope, receive: Receive, write: Write, limit: int | None = None, end: End = nothing) -> int:
     """Hand the whole request body to `write` in large pieces, off the event loop; return its length.
 
-    `write` runs in a worker thread, one call at a time, with memory that is only valid during the call. Raises
-    `BodyError`s, and whatever `write` raises.
+    `write` runs in a worker thread, one call at a time, with memory that is only valid during the call; so does
+    `end`, once, after the last piece of a body that came whole. Raises `BodyError`s, and whatever those two raise.
     """
     extension = (scope.get("extensions") or {}).get(EXTENSION)
     if extension is not None:
-        return await cast(PourBody, extension)(write, limit)
-    return await _Collector(receive, write, limit).run()
+        return await cast(PourBody, extension)(write, limit, end)
+    return await _Collector(receive, write, limit, end).run()
 
 
 class _Collector:
     """Collects ASGI messages into pieces; while one piece is written in a thread the next is received."""
 
-    def __init__(self, receive: Receive, write: Write, limit: int | None) -> None:
+    def __init__(self, receive: Receive, write: Write, limit: int | None, end: End) -> None:
         self._receive = receive
         self._write = write
+        self._end = end
         self._limit = limit
         self._total = 0
         self._piece = bytearray()
@@ -89,8 +95,9 @@ class _Collector:
                 raise ClientDisconnected("the client went away before the end of the request body")
             self._take(message.get("body", b""))
             more = message.get("more_body", False)
-            if len(self._piece) >= PIECE_BYTES or not more:
+            if len(self._piece) >= PIECE_BYTES and more:
                 await self._flush()
+        await self._flush(self._end)
         await self._written()
 
     def _take(self, data: bytes) -> None:
@@ -99,12 +106,17 @@ class _Collector:
         self._total += len(data)
         self._piece += data
 
-    async def _flush(self) -> None:
-        """Start writing what has been collected, after the piece before it."""
+    async def _flush(self, end: End = nothing) -> None:
+        """Start writing what has been collected, after the piece before it, and then `end`."""
         await self._written()
-        if self._piece:
+        if self._piece or end is not nothing:
             piece, self._piece = self._piece, bytearray()
-            self._writing = asyncio.ensure_future(asyncio.to_thread(self._write, memoryview(piece)))
+            self._writing = asyncio.ensure_future(asyncio.to_thread(self._in_thread, piece, end))
+
+    def _in_thread(self, piece: bytearray, end: End) -> None:
+        if piece:
+            self._write(memoryview(piece))
+        end()
 
     async def _written(self) -> None:
         writing, self._writing = self._writing, None

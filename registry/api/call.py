@@ -1,7 +1,7 @@
 """One request of the API, parsed: what an endpoint gets to see."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,7 +14,7 @@ from auth.access import Action, Caller, TokenTooSmall, Verdict, is_granted
 from estiva.errors import BodyTimeout, NameInvalid, RequestInvalid, SizeInvalid, Unauthorized
 from estiva.reference import RepositoryName
 from registry.api.access import Admission, asked_scope
-from registry.api.body import ClientDisconnected, pour_body
+from registry.api.body import ClientDisconnected, End, Write, nothing, pour_body
 from registry.api.rights import MOUNT_FROM, Right
 from registry.api.room import Place
 
@@ -129,9 +129,9 @@ class Call:
             raise SizeInvalid("malformed Content-Length")
         return int(text)
 
-    async def pour(self, write: Callable[[memoryview], None]) -> int:
-        """Hand the body to `write`, large pieces in a worker thread, and return its length."""
-        return await pour_body(self.scope, self.receive, write, None)
+    async def pour(self, write: Write, end: End = nothing) -> int:
+        """Hand the body to `write`, large pieces in a worker thread, then call `end` there; return its length."""
+        return await pour_body(self.scope, self.receive, write, None, end)
 
     async def read(self, limit: int) -> bytes | None:
         """The body, None where it is longer than `limit`: then no more than one piece beyond that was read.

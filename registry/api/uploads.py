@@ -46,7 +46,10 @@ async def patch(registry: Registry, call: Call) -> Response:
     upload_id = call.path["upload"]
     start = chunk_start(call.headers.get("content-range"), call.content_length)
     with call.receiving(), _telling_where_it_ends(call, upload_id):
-        offset = await registry.uploading.append(_key(call), call.pour, start, call.content_length or 0)
+        if start is None and call.content_length is None:
+            offset = await registry.uploading.append_stream(_key(call), call.pour)
+        else:
+            offset = await registry.uploading.append(_key(call), call.pour, start, call.content_length or 0)
     return _accepted(call, upload_id, offset)
 
 

@@ -21,10 +21,16 @@ INSERT INTO blobs (digest, size, store_key, state, created_at) VALUES (:digest, 
 ON CONFLICT (digest) DO UPDATE SET size = excluded.size, store_key = excluded.store_key, state = 'live'
 WHERE blobs.state <> 'live' RETURNING store_key
 """
+RECORD_NEW = """
+INSERT INTO blobs (digest, size, store_key, state, created_at) VALUES (:digest, :size, :key, 'live', :now)
+ON CONFLICT (digest) DO NOTHING RETURNING store_key
+"""
+# With how many quotas the blob may count for: mostly none, and then nobody asks further.
 LINK = """
 INSERT INTO repository_blobs (repository_id, digest, created_at)
 SELECT :repository, digest, :now FROM blobs WHERE digest = :digest AND state = 'live'
-ON CONFLICT (repository_id, digest) DO NOTHING RETURNING digest
+ON CONFLICT (repository_id, digest) DO NOTHING
+RETURNING (SELECT COUNT(*) FROM quotas WHERE subject IN (:all, :one))
 """
 UNLINK = """
 DELETE FROM repository_blobs
@@ -67,12 +73,12 @@ def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key:
     repository = yield from repositories.ensure(name)
     # First, as a sweep takes these rows in the same order: neither then waits for the other.
     yield from collection.review(digest)
-    yield from collection.discard_bad(digest)
-    entered = yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
-    linked = yield Statement(LINK, {"repository": repository, "digest": str(digest)})
+    entered = yield Statement(RECORD_NEW, {"digest": str(digest), "size": size, "key": key})
+    if not entered:
+        yield from collection.discard_bad(digest)
+        entered = yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
     yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
-    if linked:
-        yield from quotas.add(name, size, digest)
+    yield from _link(repository, name, digest, size)
     if entered:
         return key
     rows = yield Statement("SELECT store_key FROM blobs WHERE digest = :digest", {"digest": str(digest)})
@@ -93,12 +99,17 @@ def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName
         if found is not None:
             repository = yield from repositories.ensure(name)
             yield from collection.review(digest)
-            linked = yield Statement(LINK, {"repository": repository, "digest": str(digest)})
-            if linked:
-                yield from quotas.add(name, found.size, digest)
+            yield from _link(repository, name, digest, found.size)
             # Nothing was linked where a sweep came between the look and the promise.
             return (yield from find(name, digest)) is not None
     return False
+
+
+def _link(repository: int, name: RepositoryName, digest: Digest, size: int) -> Work[None]:
+    """Show the blob in the repository, where it counts if it is new there. QuotaExceeded."""
+    linked = yield Statement(LINK, {"repository": repository, "digest": str(digest), **quotas.subjects(name)})
+    if linked and linked[0][0]:
+        yield from quotas.add(name, size, digest)
 
 
 def user(name: RepositoryName, digest: Digest) -> Work[str | None]:

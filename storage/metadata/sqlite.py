@@ -53,6 +53,10 @@ class _Pending(NamedTuple):
     loop: asyncio.AbstractEventLoop
 
 
+_Outcome = tuple[_Pending, Any, BaseException | None]
+"""A piece of work with its result, or why it was refused."""
+
+
 class SQLiteDatabase:
     """A `Database` in one file, shared safely by any number of processes of one machine."""
 
@@ -142,16 +146,11 @@ class SQLiteDatabase:
 
     def _write_group(self, group: list[_Pending]) -> None:
         """Do the works and tell whoever waits. Nothing comes out of here: the thread must outlive any trouble."""
-        outcomes: list[tuple[_Pending, Any, BaseException | None]] = []
         try:
             self._replace_lost_writer()
             self._set_synchronous(any(pending.durable for pending in group))
             self._writer.execute("BEGIN IMMEDIATE")
-            if len(group) == 1:
-                result = _drive(self._writer, group[0].work())
-                outcomes.append((group[0], result, None))
-            else:
-                outcomes.extend((pending, *self._run(pending)) for pending in group)
+            outcomes = self._run_all(group)
             self._writer.execute("COMMIT")
         except Exception as error:
             self._roll_back()
@@ -164,6 +163,21 @@ class SQLiteDatabase:
         if full != self._synchronous:
             self._writer.execute(f"PRAGMA synchronous={'FULL' if full else 'NORMAL'}")
             self._synchronous = full
+
+    def _run_all(self, group: list[_Pending]) -> list[_Outcome]:
+        """What came of each. Where one of them is refused, all run again, each behind a savepoint of its own.
+
+        Mostly none is, and savepoints would be a third of all statements.
+        """
+        try:
+            return [(pending, _drive(self._writer, pending.work()), None) for pending in group]
+        except Exception as error:
+            trouble = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
+            if trouble or len(group) == 1:
+                raise  # the whole group fails
+        self._writer.execute("ROLLBACK")
+        self._writer.execute("BEGIN IMMEDIATE")
+        return [(pending, *self._run(pending)) for pending in group]
 
     def _run(self, pending: _Pending) -> tuple[Any, BaseException | None]:
         """The work's result, or why it was rolled back; the rest of its group does not notice."""

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 
 from estiva.digest import Algorithm
 from estiva.reference import RepositoryName
-from storage.metadata import repositories
+from storage.metadata import quotas, repositories
 from storage.metadata.database import Statement, Work
+from storage.metadata.quotas import Quota
 
 START = """
 INSERT INTO uploads (id, repository_id, algorithm, principal, started_at)
@@ -15,8 +16,11 @@ FIND = """
 SELECT uploads.algorithm, uploads.principal FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
 WHERE uploads.id = :id AND repositories.name = :name
 """
-
-
+FIND_WITH_QUOTAS = """
+SELECT uploads.algorithm, uploads.principal, quotas.subject, quotas.limit_bytes, quotas.used_bytes
+FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
+LEFT JOIN quotas ON quotas.subject IN (:all, :one) WHERE uploads.id = :id AND repositories.name = :one
+"""
 NOTE_SHORT = "UPDATE uploads SET short_part_end = :offset WHERE id = :id AND short_part_end IS NULL"
 
 
@@ -41,6 +45,13 @@ def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
     """The upload, None where this repository has none of that id."""
     rows = yield Statement(FIND, {"id": upload_id, "name": name.key})
     return UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
+
+
+def find_with_quotas(name: RepositoryName, upload_id: str) -> Work[tuple[UploadRecord | None, list[Quota]]]:
+    """The upload as `find`, and the quotas that it will count for, the account's first."""
+    rows = yield Statement(FIND_WITH_QUOTAS, {"id": upload_id, **quotas.subjects(name)})
+    record = UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
+    return record, quotas.from_rows(sorted(row[2:] for row in rows if row[2] is not None))
 
 
 def note_short_part(upload_id: str, offset: int) -> Work[None]:

@@ -47,8 +47,18 @@ async def enter(database: SQLiteDatabase, name: str) -> int:
     return await asyncio.wait_for(database.write(lambda: repositories.ensure(RepositoryName(name))), PATIENCE)
 
 
-async def enter_together(database: SQLiteDatabase, *entered: str) -> list[int | BaseException]:
-    """What comes of each when all are committed together: the writer is kept at work until all of them wait."""
+def refuse() -> Work[None]:
+    yield Statement("SELECT 1")
+    raise LookupError
+
+
+async def enter_together(
+    database: SQLiteDatabase, *entered: str, refused: bool = False
+) -> list[int | BaseException | None]:
+    """What comes of each when all are committed together: the writer is kept at work until all of them wait.
+
+    With `refused`, one more comes last that is refused.
+    """
     begun, go_on = threading.Event(), threading.Event()
 
     def hold() -> Work[None]:
@@ -58,9 +68,13 @@ async def enter_together(database: SQLiteDatabase, *entered: str) -> list[int | 
 
     held = asyncio.create_task(database.write(hold))
     assert await asyncio.to_thread(begun.wait, 20)
-    waiting = [asyncio.create_task(enter(database, name)) for name in entered]
+    waiting: list[asyncio.Task[int] | asyncio.Task[None]] = [
+        asyncio.create_task(enter(database, name)) for name in entered
+    ]
+    if refused:
+        waiting.append(asyncio.create_task(database.write(refuse)))
     async with asyncio.timeout(20):
-        while database._queue.qsize() < len(entered):
+        while database._queue.qsize() < len(waiting):
             await asyncio.sleep(0)
     go_on.set()
     await held
@@ -71,24 +85,35 @@ async def names(database: SQLiteDatabase) -> list[str]:
     return await database.read(repositories.page("", 100))
 
 
-@pytest.mark.parametrize(
-    "failing",
-    [
-        ("COMMIT",),
-        ("COMMIT", "ROLLBACK"),
-        ("BEGIN IMMEDIATE",),
-        ("SAVEPOINT work", "ROLLBACK"),
-        ("RELEASE work", "ROLLBACK"),
-    ],
-)
+@pytest.mark.parametrize("refused", [False, True], ids=["none of the works is refused", "one of the works is refused"])
+@pytest.mark.parametrize("failing", [("COMMIT",), ("COMMIT", "ROLLBACK"), ("BEGIN IMMEDIATE",)], ids=" and ".join)
 async def test_a_write_that_fails_is_refused_and_the_next_one_works(
+    database: SQLiteDatabase, failing: tuple[str, ...], refused: bool
+) -> None:
+    await assert_all_fail_and_the_next_works(database, failing, refused)
+
+
+@pytest.mark.parametrize(
+    "failing", [("ROLLBACK",), ("SAVEPOINT work",), ("RELEASE work",), ("ROLLBACK TO work",)], ids=" and ".join
+)
+async def test_a_write_fails_too_that_would_have_to_run_again_without_one_that_is_refused(
     database: SQLiteDatabase, failing: tuple[str, ...]
 ) -> None:
+    await assert_all_fail_and_the_next_works(database, failing, refused=True)
+
+
+async def test_a_work_that_is_refused_takes_nobody_with_it(database: SQLiteDatabase) -> None:
+    told = await enter_together(database, "one", "two", refused=True)
+    assert [type(outcome) for outcome in told] == [int, int, LookupError]
+    assert await names(database) == ["one", "two"]
+    await database.close()
+
+
+async def assert_all_fail_and_the_next_works(database: SQLiteDatabase, failing: tuple[str, ...], refused: bool) -> None:
     assert await enter(database, "before") == 1
     database._writer = Failing(database._writer, *failing, spared=1)  # type: ignore[assignment]
-    # Two that wait for the same commit; one alone needs no savepoint.
-    lost = await enter_together(database, "lost", "too")
-    assert [type(outcome) for outcome in lost] == [Unavailable, Unavailable]
+    lost = await enter_together(database, "lost", "too", refused=refused)
+    assert {type(outcome) for outcome in lost} == {Unavailable}
     if isinstance(database._writer, Failing):
         database._writer.statements = ()
     await enter(database, "after")

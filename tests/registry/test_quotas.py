@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -48,6 +48,20 @@ async def test_a_chunk_that_says_it_is_too_long_is_refused_before_a_byte_of_it_c
 
 async def never(write: object) -> int:
     raise AssertionError("the body was read")
+
+
+async def test_a_stream_of_unknown_length_is_cut_where_it_would_go_over(registry: Registry, database: Database) -> None:
+    await registry.quotas.put(ADMIN, NAME, 10)
+    key = await begun(registry)
+
+    async def stream(write: Callable[[memoryview], None], end: Callable[[], None]) -> int:
+        await asyncio.to_thread(write, memoryview(b"1234567890"))
+        await asyncio.to_thread(write, memoryview(b"1"))
+        raise AssertionError("it went on")
+
+    with pytest.raises(QuotaExceeded, match="adding 11 bytes"):
+        await registry.uploading.append_stream(key, stream)
+    assert await gone(registry, database, key)
 
 
 async def test_a_stream_is_cut_where_it_would_go_over(registry: Registry, database: Database) -> None:

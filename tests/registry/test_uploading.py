@@ -8,6 +8,7 @@ from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUnknown, BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid
 from estiva.reference import RepositoryName
 from registry import Registry
+from registry.streamed import Stream
 from registry.uploading import UploadKey
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata.database import Database, Statement, Work
@@ -94,11 +95,62 @@ async def test_what_came_of_a_body_that_broke_off_stays(registry: Registry) -> N
     assert await registry.uploading.offset(UploadKey(NAME, upload_id)) == 10
 
 
+def stream(*pieces: bytes, breaks: bool = False) -> Stream:
+    """A body that comes in these pieces and then ends, or breaks off."""
+
+    async def pour(write: Callable[[memoryview], None], end: Callable[[], None]) -> int:
+        for piece in pieces:
+            await asyncio.to_thread(write, memoryview(piece))
+        if breaks:
+            raise ConnectionResetError
+        await asyncio.to_thread(end)
+        return sum(map(len, pieces))
+
+    return pour
+
+
+async def test_streams_add_to_the_upload_and_let_go_of_it(registry: Registry) -> None:
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    assert await registry.uploading.append_stream(key, stream()) == 0
+    assert await registry.uploading.append_stream(key, stream(CONTENT[:3], CONTENT[3:5])) == 5
+    with pytest.raises(ConnectionResetError):
+        await registry.uploading.append_stream(key, stream(CONTENT[5:6], breaks=True))
+    with pytest.raises(ConnectionResetError):
+        await registry.uploading.append_stream(key, stream(breaks=True))
+    assert await registry.uploading.offset(key) == 6
+    assert await registry.uploading.append_stream(key, stream(CONTENT[6:])) == len(CONTENT)
+    await registry.uploading.finish(key, DIGEST, body())
+    assert await pulled(registry, DIGEST) == CONTENT
+    with pytest.raises(BlobUploadUnknown):
+        await registry.uploading.append_stream(key, stream(b"x"))
+
+
+async def test_a_stream_to_an_upload_that_another_request_writes_to_is_refused(registry: Registry) -> None:
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    arrived, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow(write: Callable[[memoryview], None], end: Callable[[], None]) -> int:
+        await asyncio.to_thread(write, memoryview(CONTENT))
+        arrived.set()
+        await go_on.wait()
+        await asyncio.to_thread(end)
+        return len(CONTENT)
+
+    first = asyncio.create_task(registry.uploading.append_stream(key, slow))
+    await arrived.wait()
+    for second in (stream(b"x"), stream()):
+        with pytest.raises(BlobUploadInvalid, match="another request is writing"):
+            await registry.uploading.append_stream(key, second)
+    go_on.set()
+    assert await first == len(CONTENT)
+
+
 async def test_an_upload_belongs_to_its_repository(registry: Registry) -> None:
     upload_id = await registry.uploading.start(NAME)
     for attempt in (
         registry.uploading.offset(UploadKey(OTHER, upload_id)),
         registry.uploading.append(UploadKey(OTHER, upload_id), body(b"x")),
+        registry.uploading.append_stream(UploadKey(OTHER, upload_id), stream(b"x")),
         registry.uploading.finish(UploadKey(OTHER, upload_id), DIGEST, body(CONTENT)),
         registry.uploading.cancel(UploadKey(OTHER, upload_id)),
     ):

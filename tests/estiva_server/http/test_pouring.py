@@ -36,6 +36,11 @@ class Sink:
         self.offered: list[bool] = []
         self.fail_after: int | None = None
         self.pause = 0.0
+        self.ended: list[int] = []
+
+    def end(self) -> None:
+        self.threads.add(threading.current_thread().name)
+        self.ended.append(len(self.received))
 
     def write(self, piece: memoryview) -> None:
         self.threads.add(threading.current_thread().name)
@@ -49,7 +54,7 @@ class Sink:
         self.received.clear()
         self.offered.append("estiva.body" in scope["extensions"])
         try:
-            await pour_body(scope, receive, self.write, self.limit)
+            await pour_body(scope, receive, self.write, self.limit, self.end)
         except (BodyError, OSError) as error:
             self.errors.append(error)
             await reply(send, STATUS.get(type(error), 500), str(error).encode())
@@ -110,6 +115,7 @@ def test_a_body_arrives_whole_and_the_connection_goes_on(served: Served, sink: S
             for _ in range(3):
                 assert client.put("/", body).body == digest(body)
     assert sink.offered == [True] * 4
+    assert sink.ended == [len(BODY), size, size, size]
     assert all(piece <= 512 * 1024 for piece in sink.pieces)
     assert threading.current_thread().name not in sink.threads
 
@@ -124,7 +130,7 @@ def test_a_chunked_body_arrives_whole_and_the_connection_goes_on(served: Served,
             assert client.response().body == digest(BODY)
 
 
-def test_a_chunked_body_may_be_empty_and_have_extensions_and_trailers(served: Served) -> None:
+def test_a_chunked_body_may_be_empty_and_have_extensions_and_trailers(served: Served, sink: Sink) -> None:
     with served.client() as client:
         start_chunked(client)
         client.send(b"0\r\n\r\n")
@@ -132,6 +138,7 @@ def test_a_chunked_body_may_be_empty_and_have_extensions_and_trailers(served: Se
         start_chunked(client)
         client.send(b"3;name=value\r\nabc\r\n00;x\r\nTrailer: 1\r\nOther: 2\r\n\r\n")
         assert client.response().body == digest(b"abc")
+    assert sink.ended == [0, 3]
 
 
 def test_a_body_byte_by_byte_at_its_edges_arrives_whole(served: Served) -> None:
@@ -211,6 +218,7 @@ def test_what_came_before_a_disconnect_has_been_written(served: Served, sink: Si
         served.settled()
     assert isinstance(sink.errors[0], ClientDisconnected)
     assert bytes(sink.received) == BODY[:1_234_567]
+    assert sink.ended == [len(BODY)]
 
 
 def test_an_error_of_write_reaches_the_application_and_the_client_its_answer(served: Served, sink: Sink) -> None:

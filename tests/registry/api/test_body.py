@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry.api.body import PIECE_BYTES, BodyTooLarge, ClientDisconnected, Write, pour_body
+from registry.api.body import PIECE_BYTES, BodyTooLarge, ClientDisconnected, End, Write, nothing, pour_body
 
 
 def messages(*bodies: bytes, end: bool = True) -> Any:
@@ -59,10 +59,24 @@ async def test_an_empty_body_is_no_piece() -> None:
 
 
 async def test_what_came_before_a_disconnect_is_written() -> None:
-    sink = Sink()
+    sink, ended = Sink(), []
     with pytest.raises(ClientDisconnected):
-        await pour_body({}, messages(bytes(PIECE_BYTES), b"abc", end=False), sink.write)
+        await pour_body({}, messages(bytes(PIECE_BYTES), b"abc", end=False), sink.write, end=lambda: ended.append(True))
     assert sink.received == bytes(PIECE_BYTES) + b"abc"
+    assert ended == []
+
+
+@pytest.mark.parametrize("pieces", [(), (b"abc",), (bytes(PIECE_BYTES),), (bytes(PIECE_BYTES), b"abc")])
+async def test_the_end_of_a_whole_body_is_told_in_the_thread_after_its_last_piece(pieces: tuple[bytes, ...]) -> None:
+    sink, ended = Sink(), []
+
+    def end() -> None:
+        assert threading.get_ident() != loop
+        ended.append(bytes(sink.received))
+
+    loop = threading.get_ident()
+    await pour_body({}, messages(*pieces), sink.write, end=end)
+    assert ended == [b"".join(pieces)]
 
 
 async def test_nothing_beyond_the_limit_is_written() -> None:
@@ -103,7 +117,7 @@ async def test_a_cancelled_pour_returns_only_when_no_thread_writes_any_more() ->
 async def test_the_extension_is_used_where_it_is_offered() -> None:
     asked = []
 
-    async def pour(write: Write, limit: int | None = None) -> int:
+    async def pour(write: Write, limit: int | None = None, end: End = nothing) -> int:
         asked.append(limit)
         write(memoryview(b"abc"))
         return 3
