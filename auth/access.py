@@ -129,7 +129,7 @@ async def _all_of(
         depends_on |= verdict.depends_on
         if not verdict.allowed:
             break
-    if len(actions) == 1:
+    if lasting == verdict.lasting and depends_on == verdict.depends_on:
         return verdict
     return replace(verdict, lasting=lasting, depends_on=depends_on)
 

@@ -16,6 +16,7 @@ from estiva.reference import RepositoryName
 from registry.allowance import Allowance, allowance, upload_and_allowance
 from registry.reserve import anything
 from registry.streamed import Stream, StreamedUpload
+from registry.threads import in_thread
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, clock, uploads
 from storage.metadata.database import Database
@@ -346,7 +347,7 @@ class Uploading:
             await self._blocking(self._blob_store.delete_blob, stored.key)
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+        return await in_thread(self._threads, partial(function, *arguments) if arguments else function)
 
 
 def _close_opened(opening: asyncio.Future[Upload]) -> None:

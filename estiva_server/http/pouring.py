@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from registry.api.body import BodyTimedOut, BodyTooLarge, ClientDisconnected, End, MalformedBody, Write
+from registry.threads import in_thread
 
 from .framing import Framing, FramingError
 from .settings import KIB, ConnectionSettings
@@ -103,7 +104,7 @@ class Pour:
     async def run(self, loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> int:
         """Receive to the end of the body; return its length. When this returns or raises, no thread is in `write`."""
         while True:
-            turn = await self._in_thread(loop, executor)
+            turn = await self._in_thread(executor)
             if turn is _Turn.COMPLETE:
                 return self._total
             if turn is _Turn.WAIT:
@@ -120,8 +121,8 @@ class Pour:
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
-    async def _in_thread(self, loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> _Turn:
-        turn = loop.run_in_executor(executor, self._turn)
+    async def _in_thread(self, executor: ThreadPoolExecutor) -> _Turn:
+        turn = in_thread(executor, self._turn)
         cancelled: asyncio.CancelledError | None = None
         while not turn.done():
             try:

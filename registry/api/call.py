@@ -119,7 +119,7 @@ class Call:
             raise RequestInvalid(f"more than one value for {key}")
         return values[0] if values else None
 
-    @property
+    @cached_property
     def content_length(self) -> int | None:
         """What the request says of its body's length; None where it does not."""
         text = self.headers.get("content-length")

@@ -7,6 +7,7 @@ from estiva.digest import Digest
 from estiva.reference import RepositoryName
 from storage.metadata import collection, quotas, repositories
 from storage.metadata.database import Statement, Work
+from storage.metadata.quotas import Quota
 
 FIND = """
 SELECT blobs.size, blobs.store_key, blob_reviews.promised_at FROM repositories
@@ -107,7 +108,7 @@ def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName
 
 def _link(repository: int, name: RepositoryName, digest: Digest, size: int) -> Work[None]:
     """Show the blob in the repository, where it counts if it is new there. QuotaExceeded."""
-    linked = yield Statement(LINK, {"repository": repository, "digest": str(digest), **quotas.subjects(name)})
+    linked = yield Statement(LINK, {"repository": repository, "digest": str(digest), **Quota.subjects(name)})
     if linked and linked[0][0]:
         yield from quotas.add(name, size, digest)
 

@@ -72,6 +72,16 @@ class Quota:
     limit: int
     used: int
 
+    @staticmethod
+    def subjects(name: RepositoryName) -> dict[str, str]:
+        """The keys of the quotas that a repository's content counts for: of `all` of its account, and its `one`."""
+        return {"all": RepositoryName(ALL, name.account).key, "one": name.key}
+
+    @classmethod
+    def from_rows(cls, rows: Sequence[Row]) -> "list[Quota]":
+        """The quotas of rows that hold subject, limit and use."""
+        return [cls(RepositoryName.of_key(subject), limit, used) for subject, limit, used in rows]
+
     @property
     def room(self) -> int:
         """Bytes that are left; less than none where there was more when the quota was set."""
@@ -90,7 +100,7 @@ class Quota:
 
 def of(name: RepositoryName) -> Work[list[Quota]]:
     """The quotas that what is pushed to this repository counts for: the account's first."""
-    return from_rows((yield Statement(OF, subjects(name))))
+    return Quota.from_rows((yield Statement(OF, Quota.subjects(name))))
 
 
 def add(name: RepositoryName, size: int, digest: Digest | None = None) -> Work[None]:
@@ -108,7 +118,7 @@ def remove(name: RepositoryName, size: int, digest: Digest | None = None) -> Wor
 
 def remove_all(name: RepositoryName) -> Work[None]:
     """Count that everything in the repository is about to be removed, whose blobs are under review."""
-    for quota in from_rows((yield Statement(OF, subjects(name), lock="UPDATE"))):
+    for quota in Quota.from_rows((yield Statement(OF, Quota.subjects(name), lock="UPDATE"))):
         manifests, blobs = yield from _held(name)
         if quota.subject.text == ALL:
             blobs = (yield Statement(HELD_ALONE, {"name": name.key, **accounts.between(name.account)}))[0][0]
@@ -150,7 +160,7 @@ def recount(subject: RepositoryName) -> Work[bool]:
 def find(subject: RepositoryName) -> Work[Quota | None]:
     """The quota of exactly that subject, None where there is none."""
     sql = "SELECT subject, limit_bytes, used_bytes FROM quotas WHERE subject = :subject"
-    return next(iter(from_rows((yield Statement(sql, {"subject": subject.key})))), None)
+    return next(iter(Quota.from_rows((yield Statement(sql, {"subject": subject.key})))), None)
 
 
 def delete(subject: RepositoryName) -> Work[bool]:
@@ -161,17 +171,17 @@ def delete(subject: RepositoryName) -> Work[bool]:
 
 def page(last: str, limit: int) -> Work[list[Quota]]:
     """At most `limit` quotas after the subject of key `last`, in the order of their keys."""
-    return from_rows((yield Statement(PAGE, {"last": last, "limit": limit})))
+    return Quota.from_rows((yield Statement(PAGE, {"last": last, "limit": limit})))
 
 
 def fullest(limit: int) -> Work[list[Quota]]:
     """At most `limit` quotas, those with the least room first. Reads all of them."""
-    return from_rows((yield Statement(FULLEST, {"limit": limit})))
+    return Quota.from_rows((yield Statement(FULLEST, {"limit": limit})))
 
 
 def _counting(name: RepositoryName, digest: Digest | None) -> Work[list[Quota]]:
     """The quotas that this content counts for, locked: for the account's, only while no other repository has it."""
-    found = from_rows((yield Statement(OF, subjects(name), lock="UPDATE")))
+    found = Quota.from_rows((yield Statement(OF, Quota.subjects(name), lock="UPDATE")))
     if digest is None or not any(quota.subject.text == ALL for quota in found):
         return found
     values = {"digest": str(digest), "name": name.key, **accounts.between(name.account)}
@@ -200,13 +210,3 @@ def _held(subject: RepositoryName) -> Work[Row]:
     else:
         rows = yield Statement(HELD_BY_REPOSITORY, {"name": subject.key})
     return rows[0] if rows else (0, 0)
-
-
-def subjects(name: RepositoryName) -> dict[str, str]:
-    """The keys of the quotas that content of this repository counts for: `all` of its account's, and this `one`'s."""
-    return {"all": RepositoryName(ALL, name.account).key, "one": name.key}
-
-
-def from_rows(rows: Sequence[Row]) -> list[Quota]:
-    """The quotas of rows that hold subject, limit and use."""
-    return [Quota(RepositoryName.of_key(subject), limit, used) for subject, limit, used in rows]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from estiva.digest import Algorithm
 from estiva.reference import RepositoryName
-from storage.metadata import quotas, repositories
+from storage.metadata import repositories
 from storage.metadata.database import Statement, Work
 from storage.metadata.quotas import Quota
 
@@ -49,9 +49,9 @@ def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
 
 def find_with_quotas(name: RepositoryName, upload_id: str) -> Work[tuple[UploadRecord | None, list[Quota]]]:
     """The upload as `find`, and the quotas that it will count for, the account's first."""
-    rows = yield Statement(FIND_WITH_QUOTAS, {"id": upload_id, **quotas.subjects(name)})
+    rows = yield Statement(FIND_WITH_QUOTAS, {"id": upload_id, **Quota.subjects(name)})
     record = UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
-    return record, quotas.from_rows(sorted(row[2:] for row in rows if row[2] is not None))
+    return record, Quota.from_rows(sorted(row[2:] for row in rows if row[2] is not None))
 
 
 def note_short_part(upload_id: str, offset: int) -> Work[None]:

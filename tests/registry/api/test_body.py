@@ -59,7 +59,8 @@ async def test_an_empty_body_is_no_piece() -> None:
 
 
 async def test_what_came_before_a_disconnect_is_written() -> None:
-    sink, ended = Sink(), []
+    sink = Sink()
+    ended: list[object] = []
     with pytest.raises(ClientDisconnected):
         await pour_body({}, messages(bytes(PIECE_BYTES), b"abc", end=False), sink.write, end=lambda: ended.append(True))
     assert sink.received == bytes(PIECE_BYTES) + b"abc"
@@ -68,7 +69,8 @@ async def test_what_came_before_a_disconnect_is_written() -> None:
 
 @pytest.mark.parametrize("pieces", [(), (b"abc",), (bytes(PIECE_BYTES),), (bytes(PIECE_BYTES), b"abc")])
 async def test_the_end_of_a_whole_body_is_told_in_the_thread_after_its_last_piece(pieces: tuple[bytes, ...]) -> None:
-    sink, ended = Sink(), []
+    sink = Sink()
+    ended: list[object] = []
 
     def end() -> None:
         assert threading.get_ident() != loop

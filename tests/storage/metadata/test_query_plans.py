@@ -66,6 +66,7 @@ EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {
     "quotas.remove_unneeded": lambda: quotas.remove_unneeded([(1, str(DIGEST), 0)]),
     "uploads.start": lambda: uploads.start(UploadRecord("upload", NAME, Algorithm.SHA256)),
     "uploads.find": lambda: uploads.find(NAME, "upload"),
+    "uploads.find_with_quotas": lambda: uploads.find_with_quotas(NAME, "upload"),
     "uploads.started_before": lambda: uploads.started_before(1.0, 10),
     "uploads.forget": lambda: uploads.forget("another"),
     "blobs.record": lambda: blobs.record(NAME, "upload", DIGEST, 2, "key"),
