@@ -10,6 +10,7 @@ pytest_plugins = [
     "tests.fixtures.database",
     "tests.fixtures.docker",
     "tests.fixtures.image",
+    "tests.fixtures.podman",
     "tests.fixtures.registry",
     "tests.fixtures.s3",
     "tests.fixtures.blob_stores",  # after what it imports, whose asserts would not be rewritten otherwise
