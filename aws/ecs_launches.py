@@ -19,7 +19,7 @@ from aws.errors import AwsError
 from estiva.digest import Digest
 from orchestrator.definition import TaskDefinition
 from orchestrator.overrides import overridden, read
-from orchestrator.placing import Chooser, NoRoom, Room, demand_of
+from orchestrator.placing import ARCHITECTURE, Chooser, Demand, NoRoom, Room, demand_of, processors
 from orchestrator.records import as_instance, as_task, task_document, task_record
 from orchestrator.rules import DefinitionInvalid
 from orchestrator.state import DesiredStatus, Instance, Placement, Task, TaskStatus
@@ -49,6 +49,7 @@ class Launch:
     started_by: str | None
     placement: Placement
     document: Mapping[str, Any]
+    demand: Demand
 
 
 async def run_task(call: Call) -> Answer:
@@ -71,13 +72,13 @@ async def run_task(call: Call) -> Answer:
         if not instances:
             raise invalid("No Container Instances were found in your cluster.")
         siblings = _siblings(live, launch.group)
-        chooser = Chooser(room, demand_of(launch.definition), launch.placement, siblings, seed=uuid.uuid4().hex)
+        chooser = Chooser(room, launch.demand, launch.placement, siblings, seed=uuid.uuid4().hex)
         shown: list[Mapping[str, Any]] = []
         failures: list[Mapping[str, str]] = []
         for _ in range(count):
             chosen = chooser.next()
             if isinstance(chosen, NoRoom):
-                failures += _reasons(call, key, chosen)
+                failures += _reasons(call, key, chosen, instances, launch.demand)
                 break
             shown.append((yield from _enter(call, key, launch, chosen.instance_id)))
         if token and shown:
@@ -100,7 +101,7 @@ async def start_task(call: Call) -> Answer:
     def work() -> Work[Entered]:
         yield from active(key)
         room, instances, _ = yield from _room(key)
-        demand = demand_of(launch.definition)
+        demand = launch.demand
         shown: list[Mapping[str, Any]] = []
         failures: list[Mapping[str, str]] = []
         for text in named:
@@ -108,7 +109,7 @@ async def start_task(call: Call) -> Answer:
             lacking = "MISSING" if instance is None else room.lacks(instance, demand)
             if instance is None or lacking is not None:
                 arn = text if text.startswith("arn:") else arns(call).within(key, "container-instance", text)
-                failures.append({"arn": arn, "reason": lacking or "MISSING"})
+                failures.append({"arn": arn, "reason": lacking or "MISSING", **_detail(lacking, instance, demand)})
             else:
                 room.take(instance.instance_id, demand.needs)
                 shown.append((yield from _enter(call, key, launch, instance.instance_id)))
@@ -133,14 +134,17 @@ async def _launch(call: Call) -> Launch:
     tags = {tag["key"]: tag["value"] for tag in (*inherited, *parse_tags(given.get("tags", ())))}
     document["tags"] = [{"key": name, "value": value} for name, value in sorted(tags.items())]
     document |= task_document(definition)
+    found = await pulled_by(call, definition)
+    architectures = await call.parts.ecs.architectures(definition, pinned(record, definition, found))
     return Launch(
         record,
         definition,
-        await pulled_by(call, definition),
+        found,
         given.get("group") or f"family:{record.family}",
         started_by,
         parse_placement(call, record.document),
         document,
+        demand_of(definition, architectures),
     )
 
 
@@ -201,11 +205,23 @@ def _siblings(live: Sequence[Task], group: str) -> Mapping[str, int]:
     return counts
 
 
-def _reasons(call: Call, key: ClusterKey, no_room: NoRoom) -> Sequence[Mapping[str, str]]:
+def _reasons(
+    call: Call, key: ClusterKey, no_room: NoRoom, instances: Mapping[str, Instance], demand: Demand
+) -> Sequence[Mapping[str, str]]:
     return [
-        {"arn": arns(call).within(key, "container-instance", instance), "reason": reason}
-        for instance, reason in sorted(no_room.reasons.items())
+        {
+            "arn": arns(call).within(key, "container-instance", identifier_),
+            "reason": reason,
+            **_detail(reason, instances.get(identifier_), demand),
+        }
+        for identifier_, reason in sorted(no_room.reasons.items())
     ]
+
+
+def _detail(reason: str | None, instance: Instance | None, demand: Demand) -> Mapping[str, str]:
+    if reason != ARCHITECTURE or instance is None:
+        return {}
+    return {"detail": f"{processors(instance, demand)}."}
 
 
 def request_of(call: Call) -> str:

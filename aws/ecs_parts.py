@@ -6,6 +6,7 @@ from typing import Protocol
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName
+from orchestrator.definition import TaskDefinition
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Database
 
@@ -38,6 +39,11 @@ def any_tags(tags: Sequence[Mapping[str, str]]) -> str | None:
     return None
 
 
+async def any_processor(definition: TaskDefinition, digests: Mapping[str, Digest]) -> frozenset[str]:
+    """Nothing is known of which processors images are for."""
+    return frozenset()
+
+
 async def nothing_to_prepare(key: ClusterKey) -> None:
     """Clusters have the instances that are registered, and no others."""
 
@@ -48,6 +54,7 @@ class EcsParts:
 
     `prepare` is awaited before tasks are placed in a cluster or a service is made there. `refuse_tags` says why a
     service cannot have these tags, some of which ask for gates. Without an engine nothing can be placed.
+    `architectures`: the processors that images are for.
     """
 
     database: Database
@@ -56,6 +63,7 @@ class EcsParts:
     prepare: Callable[[ClusterKey], Awaitable[None]] = nothing_to_prepare
     refuse_tags: Callable[[Sequence[Mapping[str, str]]], str | None] = any_tags
     has_engine: bool = True
+    architectures: Callable[[TaskDefinition, Mapping[str, Digest]], Awaitable[frozenset[str]]] = any_processor
 
 
 Found = Mapping[str, ImageFound]

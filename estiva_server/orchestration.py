@@ -23,6 +23,7 @@ from orchestrator.looking import Looking
 from orchestrator.loop import Pace, World
 from orchestrator.overrides import overridden, read
 from orchestrator.own import OwnRegistry, hosts_of
+from orchestrator.platforms import Platforms
 from orchestrator.preparing import Preparing
 from orchestrator.publishing import CaddyUpstreams
 from orchestrator.pushes import DeployOnPush
@@ -51,6 +52,7 @@ class Orchestration:
     orchestrator: Orchestrator | None
     looking: Looking
     gates: GateParts
+    platforms: Platforms
     has_engine: bool = True
     """Whether tasks are run at all, by this process or another one."""
 
@@ -60,16 +62,23 @@ def build_orchestration(
 ) -> Orchestration:
     """The parts, which count in `figures`; engines are only asked once a cluster is there. KeyInvalid."""
     own, looking = own_registry(settings), Looking(database, connecting(settings))
-    gates = GateParts(own, read, SmallBlobs(pulling).read, signature_keys(settings), settings.scanner is not None)
+    blobs = SmallBlobs(pulling)
+    platforms = Platforms(database, own, blobs.read)
+    gates = GateParts(own, read, blobs.read, signature_keys(settings), settings.scanner is not None)
     if not settings.orchestrator or settings.engine == NO_ENGINE:
-        return Orchestration(own, None, None, looking, gates, has_engine=settings.engine != NO_ENGINE)
+        return Orchestration(own, None, None, looking, gates, platforms, has_engine=settings.engine != NO_ENGINE)
     local = local_engine(settings)
     proxy = CaddyUpstreams(settings.caddy_admin, read) if settings.caddy_admin else None
     world = replace(
-        build_world(settings, database, security, own), figures=figures, proxy=proxy, gating=Gating(database, gates)
+        build_world(settings, database, security, own),
+        scheduling=Scheduling(read, own.images, platforms.known),
+        figures=figures,
+        proxy=proxy,
+        platforms=platforms,
+        gating=Gating(database, gates),
     )
     orchestrator = Orchestrator(world, local)
-    return Orchestration(own, local, orchestrator, looking, gates)
+    return Orchestration(own, local, orchestrator, looking, gates, platforms)
 
 
 def signature_keys(settings: Settings) -> Keys:
@@ -131,7 +140,13 @@ class OwnImages:
 def ecs_parts(orchestration: Orchestration, database: Database) -> EcsParts:
     """What ECS's operations have at hand: they write facts, and wake the loop."""
     images, refuse_tags = OwnImages(database, orchestration.own), orchestration.gates.refusal
-    parts = EcsParts(database, images, refuse_tags=refuse_tags, has_engine=orchestration.has_engine)
+    parts = EcsParts(
+        database,
+        images,
+        refuse_tags=refuse_tags,
+        has_engine=orchestration.has_engine,
+        architectures=orchestration.platforms.architectures,
+    )
     if orchestration.orchestrator is None:
         return parts
     prepare = Preparing(database, orchestration.local).prepare

@@ -19,6 +19,7 @@ from orchestrator.fleet import Engine
 from orchestrator.gating import Gating
 from orchestrator.host_images import HostImages
 from orchestrator.launching import Launching
+from orchestrator.platforms import Platforms
 from orchestrator.publishing import CaddyUpstreams
 from orchestrator.records import as_instance, instance_record
 from orchestrator.running import TaskRun
@@ -75,6 +76,8 @@ class World:
     figures: Figures = field(default_factory=Figures)
     proxy: CaddyUpstreams | None = None
     """What is told of healthy targets."""
+    platforms: Platforms | None = None
+    """What knows which processors images are for; it is what `scheduling` asks."""
     gating: Gating | None = None
     """What judges the gates of services; None: they are not asked."""
 
@@ -173,6 +176,8 @@ class ClusterLoop:
         await self._meet(facts)
         now = time.time()
         world = self._world
+        if world.platforms is not None:
+            await world.platforms.learn(world.scheduling.images(facts))
         held = await world.gating.held(facts) if world.gating is not None else {}
         waiting = Waiting(self._images.ahead(facts, self._engines, held.keys()), held, facts.current)
         self._images.make_room(self._engines)

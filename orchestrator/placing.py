@@ -198,6 +198,34 @@ class Chooser:
         return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest())
 
 
+def processors(instance: Instance, demand: Demand) -> str:
+    """Why an instance of another processor does not do, as it is told."""
+    wanted = " or ".join(sorted(demand.architectures))
+    return f"its processor is {instance.architecture or 'not known'}, the task is for {wanted}"
+
+
+_LACKING = {
+    CPU: "has insufficient CPU units available",
+    MEMORY: "has insufficient memory available",
+    PORTS: "is already using a port required by your task",
+    DISK: "has insufficient disk space available",
+    AGENT: "doesn't have the agent connected",
+    NOT_ACTIVE: "is not in ACTIVE state",
+}
+
+
+def unable_to_place(why: NoRoom, instances: Mapping[str, Instance], demand: Demand) -> str:
+    """AWS's words for a task that found no place."""
+    told = "was unable to place a task because no container instance met all of its requirements."
+    if why.closest is None:
+        return f"{told} Reason: No Container Instances were found in your cluster."
+    identifier, reason = why.closest
+    lacking = _LACKING.get(reason, "is missing an attribute required by your task")
+    if reason == ARCHITECTURE:
+        lacking = f"{lacking}: {processors(instances[identifier], demand)}"
+    return f"{told} The closest matching (container-instance {identifier}) {lacking}."
+
+
 def satisfies(instance: Instance, placement: Placement, counts: Mapping[str, int]) -> bool:
     """Whether one more task there keeps the constraints."""
     for kind, expression in placement.constraints:

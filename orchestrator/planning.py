@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.engines import HealthStatus
-from orchestrator.placing import AGENT, CPU, DISK, MEMORY, NOT_ACTIVE, PORTS, Chooser, Demand, NoRoom, Room
+from orchestrator.placing import Chooser, Demand, NoRoom, Room, unable_to_place
 from orchestrator.rollout import INCONSISTENT, THROTTLED_AFTER, breaker_open, completed
 from orchestrator.state import (
     Deployment,
@@ -218,7 +218,7 @@ class _Step:
         for done in range(max(0, number)):
             chosen = chooser.next()
             if isinstance(chosen, NoRoom):
-                self.made.actions.append(Event(unable_to_place(chosen)))
+                self.made.actions.append(Event(unable_to_place(chosen, self.scene.instances, self.demand)))
                 return done
             self.made.actions.append(Launch(primary.deployment_id, chosen.instance_id))
         return max(0, number)
@@ -360,24 +360,6 @@ class _Step:
 
 
 STEADY = "has reached a steady state."
-_LACKING = {
-    CPU: "has insufficient CPU units available",
-    MEMORY: "has insufficient memory available",
-    PORTS: "is already using a port required by your task",
-    DISK: "has insufficient disk space available",
-    AGENT: "doesn't have the agent connected",
-    NOT_ACTIVE: "is not in ACTIVE state",
-}
-
-
-def unable_to_place(why: NoRoom) -> str:
-    """AWS's words for a task that found no place."""
-    told = "was unable to place a task because no container instance met all of its requirements."
-    if why.closest is None:
-        return f"{told} Reason: No Container Instances were found in your cluster."
-    identifier, reason = why.closest
-    lacking = _LACKING.get(reason, "is missing an attribute required by your task")
-    return f"{told} The closest matching (container-instance {identifier}) {lacking}."
 
 
 def _failure(scene: Scene, primary: Deployment) -> Iterable[Action]:

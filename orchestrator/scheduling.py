@@ -2,10 +2,13 @@
 
 import uuid
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from estiva.digest import Digest
+from estiva.reference import RepositoryName
 from orchestrator import rollout
+from orchestrator.definition import TaskDefinition
 from orchestrator.engines import HealthStatus
 from orchestrator.facts import (
     ClusterFacts,
@@ -70,12 +73,24 @@ class Round:
         return any(made.actions for made in self.plans.values())
 
 
+Architectures = Callable[[TaskDefinition, Mapping[str, Digest]], frozenset[str]]
+"""Processors that the images of a definition, by these digests, are for; empty: any."""
+
+
+def of_any_processor(definition: TaskDefinition, images: Mapping[str, Digest]) -> frozenset[str]:
+    """Nothing is known of images."""
+    return frozenset()
+
+
 class Scheduling:
     """Plans all services of a cluster, and does it."""
 
-    def __init__(self, read: ReadDefinition, own_images: OwnImages) -> None:
+    def __init__(
+        self, read: ReadDefinition, own_images: OwnImages, architectures: Architectures = of_any_processor
+    ) -> None:
         self._read = read
         self._own_images = own_images
+        self._architectures = architectures
 
     def look(self, facts: ClusterFacts, now: float, waiting: Waiting = NOTHING) -> Round:
         """The plans of all services; those that come first take room before the others."""
@@ -97,6 +112,15 @@ class Scheduling:
         for name, made in done.plans.items():
             yield from _Carrying(self._read, self._own_images, facts, facts.services[name], now).all_of(made.actions)
         return done
+
+    def images(self, facts: ClusterFacts) -> Sequence[tuple[RepositoryName, Digest]]:
+        """The images of this registry that services have, or move to."""
+        found: list[tuple[RepositoryName, Digest]] = []
+        for deployment in (one for service in facts.services.values() for one in service.current):
+            record = facts.definitions.get((deployment.family, deployment.revision))
+            if record is not None:
+                found += self._own_images(self._read(record), deployment.images)
+        return found
 
     def checked(self, facts: ClusterFacts) -> dict[str, bool]:
         """Deployment → whether a health check says which of its tasks are healthy."""
@@ -128,7 +152,10 @@ class Scheduling:
 
     def _demand(self, facts: ClusterFacts, deployment: Deployment) -> Demand:
         record = facts.definitions.get((deployment.family, deployment.revision))
-        return Demand() if record is None else demand_of(self._read(record))
+        if record is None:
+            return Demand()
+        definition = self._read(record)
+        return demand_of(definition, self._architectures(definition, deployment.images))
 
 
 @dataclass

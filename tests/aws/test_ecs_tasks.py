@@ -4,7 +4,7 @@ import pytest
 from botocore.exceptions import WaiterError
 
 from orchestrator.state import Resources
-from tests.aws.clients import digest_of, new_name, put, refused
+from tests.aws.clients import digest_of, image_of, new_name, put, refused, upload
 from tests.aws.ecs_facts import ARN, Ecs, runs, stopped, unique
 
 QUICK = {"Delay": 1, "MaxAttempts": 3}
@@ -151,3 +151,21 @@ def test_requests_that_can_not_be_are_refused_as_ecs_refuses_them(ecs: Ecs) -> N
     assert refused(client.list_tasks, cluster=cluster, serviceName="absent")[0] == "ServiceNotFoundException"
     code, text = refused(client.execute_command, task="a", interactive=True, command="sh")
     assert (code, "ExecuteCommand" in text, "docs/ecs.md" in text) == ("NotImplementedException", True, True)
+
+
+def test_an_image_for_another_processor_is_placed_nowhere_and_the_failure_names_both(ecs: Ecs) -> None:
+    ecr, cluster, name = ecs.front.client(), ecs.cluster(), new_name()
+    ecr.create_repository(repositoryName=name)
+    config = b'{"architecture":"arm64","os":"linux"}'
+    upload(ecr, name, config)
+    ecr.put_image(repositoryName=name, imageManifest=image_of(config), imageTag="1")
+    family = ecs.definition(image=f"{ecs.front.host}/{name}:1")
+    answer = ecs.client.run_task(cluster=cluster, taskDefinition=family)
+    assert answer["tasks"] == []
+    [failure] = answer["failures"]
+    assert failure["reason"] == "ATTRIBUTE"
+    assert failure["detail"] == "its processor is amd64, the task is for arm64."
+    [started] = ecs.client.start_task(cluster=cluster, taskDefinition=family, containerInstances=[failure["arn"]])[
+        "failures"
+    ]
+    assert started == failure
