@@ -5,7 +5,10 @@ import os
 import selectors
 import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from estiva import __version__
 from estiva.failures import ConnectionFailed, ContentInvalid
@@ -16,6 +19,7 @@ TIMEOUT = 60.0
 BUFFER = 1 << 18
 LARGEST_IN_MEMORY = 32 << 20
 _SENDFILE = hasattr(os, "sendfile")
+_KERNEL_WAITS = sys.platform == "linux" and sys.maxsize > 1 << 32  # where struct timeval is two longs
 
 Stop = Callable[[], bool]
 
@@ -54,12 +58,14 @@ def length_of(request: Request) -> int:
     return len(request.body) if isinstance(request.body, bytes) else request.body.length
 
 
-def received(answer: http.client.HTTPResponse, request: Request, stop: Stop) -> Response:
-    """The answer, its body in the request's sink where that accepts it."""
+def received(
+    answer: http.client.HTTPResponse, request: Request, stop: Stop, sock: socket.socket | None = None
+) -> Response:
+    """The answer, its body in the request's sink where that accepts it; from `sock` itself where it is known."""
     headers = {name.lower(): value for name, value in answer.getheaders()}
     response = Response(answer.status, headers, url=request.url)
     if request.sink is not None and request.sink.accept(response):
-        _pour(answer, request.sink, stop)
+        _pour(answer, request.sink, stop, sock)
         return response
     body = answer.read(LARGEST_IN_MEMORY + 1)
     if len(body) > LARGEST_IN_MEMORY:
@@ -112,24 +118,44 @@ def _send_file(sock: socket.socket, source: FileSlice) -> Iterator[int]:
 
 def _by_sendfile(sock: socket.socket, file: int, source: FileSlice) -> Iterator[int]:
     offset, end = source.offset, source.offset + source.length
-    while offset < end:
-        try:
-            count = os.sendfile(sock.fileno(), file, offset, min(end - offset, 4 * BUFFER))
-        except BlockingIOError:
-            if not is_ready(sock, selectors.EVENT_WRITE, sock.gettimeout() or TIMEOUT):
-                raise TimeoutError("timed out") from None
-            continue
-        if count == 0:
-            raise _shorter(source)
-        offset += count
-        yield count
+    with _waiting(sock) as kernel_waits:
+        while offset < end:
+            try:
+                count = os.sendfile(sock.fileno(), file, offset, min(end - offset, 4 * BUFFER))
+            except BlockingIOError:
+                if kernel_waits or not is_ready(sock, selectors.EVENT_WRITE, sock.gettimeout() or TIMEOUT):
+                    raise TimeoutError("timed out") from None
+                continue
+            if count == 0:
+                raise _shorter(source)
+            offset += count
+            yield count
+
+
+@contextmanager
+def _waiting(sock: socket.socket) -> Iterator[bool]:
+    """Let the kernel wait for the socket's timeout, not Python: one call moves a whole piece. False where it can't."""
+    timeout = sock.gettimeout()
+    if not _KERNEL_WAITS or not timeout or isinstance(sock, ssl.SSLSocket):
+        yield False
+        return
+    span = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000))
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, span)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, span)
+    sock.settimeout(None)
+    try:
+        yield True
+    finally:
+        sock.settimeout(timeout)
 
 
 def _shorter(source: FileSlice) -> ContentInvalid:
     return ContentInvalid(f"{source.path} became shorter while it was sent")
 
 
-def _pour(answer: http.client.HTTPResponse, sink: Sink, stop: Stop) -> None:
+def _pour(answer: http.client.HTTPResponse, sink: Sink, stop: Stop, sock: socket.socket | None) -> None:
+    if sock is not None and answer.length:
+        _pour_from(sock, answer, sink, stop)
     buffer = memoryview(bytearray(BUFFER))
     while count := answer.readinto(buffer):
         sink.write(buffer[:count])
@@ -137,3 +163,27 @@ def _pour(answer: http.client.HTTPResponse, sink: Sink, stop: Stop) -> None:
             raise Stopped
     if answer.length:
         raise http.client.IncompleteRead(b"", answer.length)
+
+
+def _pour_from(sock: socket.socket, answer: http.client.HTTPResponse, sink: Sink, stop: Stop) -> None:
+    """What the answer's own reader holds, then all that is missing from the socket; nothing where Python waits."""
+    with _waiting(sock) as kernel_waits:
+        if not kernel_waits:
+            return
+        buffer = memoryview(bytearray(min(BUFFER, answer.length or 0)))
+        count = answer.readinto(buffer[: len(answer.fp.peek(1))])
+        while count:
+            sink.write(buffer[:count])
+            if stop():
+                raise Stopped
+            count = _piece(sock, buffer[: answer.length]) if answer.length else 0
+            answer.length = (answer.length or 0) - count
+    if not answer.length:
+        answer.read()  # now that nothing is missing, it lets go of the connection
+
+
+def _piece(sock: socket.socket, buffer: memoryview) -> int:
+    try:
+        return sock.recv_into(buffer, 0, socket.MSG_WAITALL)
+    except BlockingIOError:
+        raise TimeoutError("timed out") from None

@@ -12,6 +12,7 @@ import ssl
 import threading
 from base64 import b64encode
 from collections import defaultdict
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from estiva.bodies import TIMEOUT, Stop, is_ready, received, send
@@ -22,6 +23,14 @@ _FAILURES = (OSError, http.client.HTTPException)
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _NOBODY_TRUSTED = frozenset({18, 19, 20, 21})
 """OpenSSL's X509_V_ERR of certificates whose issuer is not known or not trusted."""
+
+
+class _Plain(http.client.HTTPConnection):
+    """Without TLS. A host's name that is ASCII is looked up as it is: as text, Python would load Unicode's tables."""
+
+    def connect(self) -> None:
+        host: Any = self.host.encode() if self.host.isascii() else self.host
+        self.sock = socket.create_connection((host, self.port), self.timeout)
 
 
 class Connections:
@@ -80,7 +89,7 @@ class Connections:
         try:
             send(connection, request, self._target(place, request.url), stop)
             with connection.getresponse() as answer:
-                response = received(answer, request, stop)
+                response = received(answer, request, stop, connection.sock)
                 reusable = not answer.will_close and answer.isclosed()
                 return response
         except _FAILURES as error:
@@ -108,11 +117,11 @@ class Connections:
         host, port = _address(scheme, netloc)
         if not proxy:
             if scheme == "http":
-                return http.client.HTTPConnection(host, port, timeout=self._timeout)
+                return _Plain(host, port, timeout=self._timeout)
             return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls())
         parts = urlsplit(proxy)
         if scheme == "http":
-            return http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=self._timeout)
+            return _Plain(parts.hostname or "", parts.port or 80, timeout=self._timeout)
         tunnel = http.client.HTTPSConnection(
             parts.hostname or "", parts.port or 80, timeout=self._timeout, context=self._tls()
         )

@@ -1,8 +1,8 @@
 """Does what the protocol's generators ask for, with threads."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from threading import Event
+from threading import Event, Thread
 from typing import Any, TypeVar
 
 from estiva.bodies import Stopped
@@ -59,15 +59,50 @@ class _Run:
         """All of them; where one fails, or somebody presses Ctrl-C, the others end at their next piece."""
         if len(branches) <= 1 or self._parallel == 1:
             return [self.to_end(branch) for branch in branches]
-        within = _Run(self._connections, 1, Event())
-        with ThreadPoolExecutor(min(self._parallel, len(branches)), "estiva") as threads:
-            futures = [threads.submit(within.to_end, branch) for branch in branches]
+        crew = _Crew(_Run(self._connections, 1, Event()), branches)
+        threads = [Thread(target=crew.work, name="estiva") for _ in range(min(self._parallel, len(branches)))]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            crew.stop()
+            for thread in threads:
+                if thread.is_alive():
+                    thread.join()
+        return crew.results()
+
+
+class _Crew:
+    """What several threads share that take one branch after the other."""
+
+    def __init__(self, within: _Run, branches: Sequence[Steps[Any]]) -> None:
+        self._within = within
+        self._waiting = deque(enumerate(branches))
+        self._results: list[Any] = [None] * len(branches)
+        self._failures: deque[BaseException] = deque()
+
+    def work(self) -> None:
+        """Branches to their end, until there is none or one has failed."""
+        while self._waiting:
             try:
-                wait(futures, return_when=FIRST_EXCEPTION)
-                failed = [future for future in futures if future.done() and future.exception()]
-                if failed:
-                    raise failed[0].exception() or AssertionError
-                return [future.result() for future in futures]
-            finally:
-                within._stopped.set()
-                threads.shutdown(wait=True, cancel_futures=True)
+                number, branch = self._waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            try:
+                self._results[number] = self._within.to_end(branch)
+            except BaseException as error:  # `results` raises it, in the thread that waits for all
+                self._failures.append(error)
+                self.stop()
+
+    def stop(self) -> None:
+        """Begin no further branch, and end those that are under way at their next piece."""
+        self._waiting.clear()
+        self._within._stopped.set()
+
+    def results(self) -> list[Any]:
+        """What the branches return; the first error is raised."""
+        if self._failures:
+            raise self._failures[0]
+        return self._results
