@@ -3,9 +3,14 @@
 
     .venv/bin/python scripts/pictures.py            all of them (wants tmux)
 
+    .venv/bin/python scripts/pictures.py tasks      only that one
+
+The one of tasks wants a static busybox and a Docker engine, named by ESTIVA_PICTURES_ENGINE; without, it stays.
+
 What is stored is the same each time (packed folders have fixed digests); how fast it went is what it was.
 """
 
+import json
 import os
 import random
 import shlex
@@ -30,8 +35,10 @@ from rich.text import Text
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = ROOT / "docs" / "pictures"
 HOST = "127.0.0.1:5080"
+ENGINE = os.environ.get("ESTIVA_PICTURES_ENGINE", "")
 KEY = {"ESTIVA_ADMIN_ACCESS_KEY_ID": "AKIA" + "A" * 16, "ESTIVA_ADMIN_SECRET_ACCESS_KEY": "a secret for pictures"}
 COLUMNS, ROWS = 80, 24
+WIDE = 120
 PATIENCE = 120.0
 LAYERS, LAYER = 5, 48 << 20
 PROMPT = "$ "
@@ -68,6 +75,10 @@ class Terminal:
             time.sleep(0.02)
         raise SystemExit(f"pictures: it does not come to an end:\n{self._run('capture-pane', '-p')}")
 
+    def widen(self, columns: int) -> None:
+        """Give it so many columns."""
+        self._run("resize-window", "-x", str(columns), "-y", str(ROWS))
+
     def close(self) -> None:
         """End the shell."""
         self._run("kill-server")
@@ -93,7 +104,7 @@ def main() -> int:
         terminal = Terminal(Path(name), {**environment, "HOME": name})
         try:
             terminal.type(f"cd {shlex.quote(str(folder))}")
-            for picture, text in taken(terminal):
+            for picture, text in taken(terminal, sys.argv[1:]):
                 (TARGET / f"{picture}.svg").write_text(svg(text))
                 print(f"pictures: {picture}")
         finally:
@@ -101,8 +112,16 @@ def main() -> int:
     return 0
 
 
-def taken(terminal: Terminal) -> Iterator[tuple[str, str]]:
+def taken(terminal: Terminal, only: list[str]) -> Iterator[tuple[str, str]]:
     """The pictures, by name."""
+    if ENGINE and only in ([], ["tasks"]):
+        yield "tasks", tasks(terminal)
+    if only != ["tasks"]:
+        yield from of_images(terminal)
+
+
+def of_images(terminal: Terminal) -> Iterator[tuple[str, str]]:
+    """Those that need no engine."""
     image = f"{HOST}/team/site:1"
     command = """--cmd '/serve --port 80' --expose 80 --env MODE=live"""
     terminal.type(f"estiva pack site -t {image} {command} --platform linux/amd64 -q")
@@ -115,6 +134,19 @@ def taken(terminal: Terminal) -> Iterator[tuple[str, str]]:
         terminal.type(f"estiva ls {HOST}; estiva tags {HOST}/team/site; estiva inspect {image} --platform linux/amd64"),
     )
     yield "doctor", terminal.type("estiva doctor")
+
+
+def tasks(terminal: Terminal) -> str:
+    """A folder packed and run: what runs, what it says, and a command in it."""
+    terminal.widen(WIDE)
+    terminal.type(f"estiva pack web -t {HOST}/web:1 --cmd '/bin/busybox httpd -f -v -p 80' --workdir /srv -q")
+    terminal.type("estiva clusters create; estiva taskdefs register web.json")
+    terminal.type("estiva services create web web --count 2 --wait 100")
+    terminal.type("T=$(estiva --json ps | python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"task\"])')")
+    shown = terminal.type("estiva ps; estiva exec $T -- /bin/busybox cat index.html; estiva services ls")
+    terminal.type("estiva services delete web --force")
+    terminal.widen(COLUMNS)
+    return shown
 
 
 def is_halfway(text: str) -> bool:
@@ -131,6 +163,12 @@ def make(folder: Path) -> None:
     (folder / "site").mkdir()
     (folder / "site" / "index.html").write_text("<h1>estiva</h1>\n")
     (folder / "site" / "serve").write_text("#!/bin/sh\n")
+    (folder / "web" / "bin").mkdir(parents=True)
+    (folder / "web" / "srv").mkdir()
+    shutil.copy(shutil.which("busybox") or "/bin/sh", folder / "web" / "bin" / "busybox")
+    (folder / "web" / "srv" / "index.html").write_text("<h1>estiva</h1>\n")
+    container = {"name": "web", "image": f"{HOST}/web:1", "memory": 32, "portMappings": [{"containerPort": 80}]}
+    (folder / "web.json").write_text(json.dumps({"family": "web", "containerDefinitions": [container]}))
     source, urandom = random.Random(1), os.urandom
     os.urandom = source.randbytes  # type: ignore[assignment]
     try:
@@ -144,7 +182,7 @@ def serving(folder: Path) -> Iterator[dict[str, str]]:
     """A server, until the block ends; the environment of its administrator."""
     estiva = ROOT / ".venv" / "bin" / "estiva"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ESTIVA_", "TMUX"))}
-    settings = {**KEY, "ESTIVA_ENGINE": "unix:///nowhere", "ESTIVA_ACCESS_LOG": "false"}
+    settings = {**KEY, "ESTIVA_ENGINE": ENGINE or "unix:///nowhere", "ESTIVA_ACCESS_LOG": "false"}
     with (folder / "log").open("w") as log:
         command = [estiva, "serve", "--data", folder / "data", "--listen", HOST]
         server = subprocess.Popen(command, env=kept | settings, stdout=log, stderr=log)
@@ -173,11 +211,12 @@ def await_answer(server: subprocess.Popen[bytes]) -> None:
 
 def svg(captured: str, theme: TerminalTheme = MONOKAI) -> str:
     """What a screen shows as SVG: text with colours, nothing fetched from anywhere."""
-    console = Console(width=COLUMNS, file=StringIO(), color_system="truecolor", force_terminal=True)
+    columns = max(COLUMNS, *(len(Text.from_ansi(line)) for line in captured.splitlines()))
+    console = Console(width=columns, file=StringIO(), color_system="truecolor", force_terminal=True)
     text = captured.rstrip().removesuffix(PROMPT.strip()).rstrip()
     lines = [Text.from_ansi(line) for line in text.splitlines()]
     height = HEIGHT * len(lines) + 2 * MARGIN
-    width = WIDTH * COLUMNS + 2 * MARGIN
+    width = WIDTH * columns + 2 * MARGIN
     drawn = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:g} {height}" width="{width:g}">',
         f'<rect width="100%" height="100%" rx="8" fill="{theme.background_color.hex}"/>',

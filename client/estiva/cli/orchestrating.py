@@ -86,7 +86,13 @@ def taskdefs() -> typer.Typer:
 
 def list_tasks(context: typer.Context, cluster: Cluster = "default") -> None:
     """List the tasks of a cluster that have not stopped."""
-    show(context, member(server_of(context).call("GET", "clusters", cluster, "tasks"), "tasks"), TASKS)
+    found = member(server_of(context).call("GET", "clusters", cluster, "tasks"), "tasks")
+    show(context, found if _as_json(context) else [_in_a_row(task) for task in found], TASKS)
+
+
+def _in_a_row(task: dict[str, Any]) -> dict[str, Any]:
+    """A task for people: as much of the instance's id as they look at."""
+    return {**task, "instance": str(task.get("instance") or "")[:8] or None}
 
 
 def tasks() -> typer.Typer:
