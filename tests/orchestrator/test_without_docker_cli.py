@@ -25,7 +25,7 @@ def test_from_a_folder_to_a_running_task(server: TaskServer, tmp_path: Path) -> 
 
     token = server.ecr.get_authorization_token()["authorizationData"][0]["authorizationToken"]
     name, _, secret = base64.b64decode(token).partition(b":")
-    login = [ESTIVA, "login", server.host, "--username", name.decode(), "--password-stdin"]
+    login: list[str | Path] = [ESTIVA, "login", server.host, "--username", name.decode(), "--password-stdin"]
     assert "signed in" in run(login, environment=somebody, given=secret)
     command = ["--cmd", "/bin/busybox httpd -f -p 80 -h /etc", "--expose", "80"]
     packed = run([ESTIVA, "pack", site, "-t", image, *command, "--quiet"], environment=somebody)
