@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter, time
 from typing import Literal
+from urllib.parse import urlsplit
 
 from estiva_server.blob_stores import BlobsError, build_blobs, prove, told
 from estiva_server.certificates import CertificateError
@@ -32,6 +33,8 @@ FEW_FILES = 0.01
 DAY = 86_400
 SOON = 14 * DAY
 MIB = 1 << 20
+HANDING_ON = Path("/proc/sys/net/ipv4/tcp_migrate_req")
+"""Whether the kernel hands on who waits at a port that its program closes, and has opened once more."""
 
 
 def checks(config: Path | None, data: Path | None) -> Iterator[Finding]:
@@ -52,6 +55,8 @@ def checks(config: Path | None, data: Path | None) -> Iterator[Finding]:
         yield _database(settings)
         yield from _blobs(settings)
     yield _engine(settings)
+    if settings.caddy_admin is not None:
+        yield _caddy(settings.caddy_admin)
 
 
 def _descriptors(settings: Settings) -> Finding:
@@ -174,3 +179,18 @@ async def _ask(settings: Settings, endpoint: str) -> EngineInfo:
         return await driver.info()
     finally:
         await driver.close()
+
+
+def _caddy(admin: str) -> Finding:
+    host = urlsplit(admin).hostname or ""
+    if host != "localhost" and not host.startswith("127."):
+        return (
+            "caddy",
+            "skipped",
+            f"it is on {host}: set net.ipv4.tcp_migrate_req=1 there, or changes cut connections off",
+        )
+    if not HANDING_ON.exists():
+        return "caddy", "warning", "changes of targets cut connections off, which only Linux 5.14 and newer can prevent"
+    if HANDING_ON.read_text().strip() != "1":
+        return "caddy", "warning", "changes of targets cut connections off: sysctl -w net.ipv4.tcp_migrate_req=1"
+    return "caddy", "ok", "the kernel hands connections on when targets change"

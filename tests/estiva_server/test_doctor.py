@@ -192,3 +192,30 @@ def test_the_command_finds_these_checks(prepared: Path) -> None:
     outcome = Estiva({})("doctor", "--here", "--data", str(prepared), "--json")
     assert outcome.code == 0
     assert {entry["check"] for entry in outcome.document} >= {"settings", "database", "blobs", "engine"}
+
+
+@pytest.mark.parametrize(
+    ("admin", "handing_on", "outcome", "said"),
+    [
+        ("http://127.0.0.1:2019", "1", "ok", "hands connections on"),
+        ("http://localhost:2019", "0", "warning", "sysctl -w net.ipv4.tcp_migrate_req=1"),
+        ("http://127.0.0.1:2019", None, "warning", "Linux 5.14"),
+        ("http://proxy.example:2019", "0", "skipped", "proxy.example"),
+    ],
+)
+def test_a_caddy_whose_kernel_cuts_connections_off(
+    prepared: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    admin: str,
+    handing_on: str | None,
+    outcome: str,
+    said: str,
+) -> None:
+    monkeypatch.setenv("ESTIVA_CADDY_ADMIN", admin)
+    monkeypatch.setattr(doctor, "HANDING_ON", tmp_path / "tcp_migrate_req")
+    if handing_on is not None:
+        doctor.HANDING_ON.write_text(f"{handing_on}\n")
+    told = found(prepared)["caddy"]
+    assert told[0] == outcome
+    assert said in told[1]
