@@ -56,10 +56,10 @@ class Looking:
             yield line
 
     async def exec(
-        self, key: ClusterKey, task: Task, container: str, argv: tuple[str, ...]
+        self, key: ClusterKey, task: Task, container: str, argv: tuple[str, ...], *, terminal: bool = False
     ) -> AbstractAsyncContextManager[Exec]:
         """Run a command in a container. EngineDown, Refused."""
-        return (await self._driver(key, task)).exec(task.task_id, container, argv)
+        return (await self._driver(key, task)).exec(task.task_id, container, argv, terminal=terminal)
 
     async def close(self) -> None:
         """Hang up on all engines."""

@@ -4,7 +4,8 @@ import base64
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any
 
 from starlette.requests import Request
@@ -12,7 +13,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from auth.access import refuse
-from estiva.errors import NotFound, RequestInvalid, Unavailable
+from estiva.errors import NotFound, RequestInvalid, TooManyRequests, Unavailable
+from estiva_server.control.interactive import PROTOCOL, Malformed, TypingAlong, size_of
 from estiva_server.control.operating import Operating, body_of
 from estiva_server.control.routing import route
 from orchestrator.engines import EngineDown, LogLine, Refused
@@ -25,6 +27,8 @@ from storage.metadata.clusters import ClusterKey
 
 LINES = "application/x-ndjson"
 LONGEST_TAIL = 100_000
+MOST_TYPED_AT = 64
+"""Commands of one process that are typed at while they run: each holds two connections."""
 
 
 class TasksAPI:
@@ -34,6 +38,7 @@ class TasksAPI:
         self._operating = operating
         self._looking = looking
         self._region = region
+        self._typed_at = 0
 
     def routes(self) -> list[Route]:
         """Every path of this API."""
@@ -99,16 +104,48 @@ class TasksAPI:
         return StreamingResponse(_lines(first, lines), media_type=LINES)
 
     async def exec(self, request: Request) -> Response:
-        """Run a command: a JSON object per line with `stream` and `data` (base64), the last one with `exit_code`."""
+        """Run a command: a JSON object per line with `stream` and `data` (base64), the last one with `exit_code`.
+
+        Where the request wants an upgrade, it is typed at while it runs (`interactive.py`).
+        """
         key, task = await self._task(request, "ecs:ExecuteCommand")
-        body = await body_of(request, container=str, command=list, stdin=str)
+        body = await body_of(request, container=str, command=list, stdin=str, terminal=bool, size=list)
         command = body.get("command") or []
         if not command or not all(isinstance(word, str) and "\0" not in word for word in command):
             raise RequestInvalid("command is a list of words")
         container = _container(task, body.get("container"))
+        if request.headers.get("upgrade", "").lower() == PROTOCOL:
+            return await self._interactive(key, task, container, tuple(command), body)
+        if body.keys() & {"terminal", "size"}:
+            raise RequestInvalid(f"terminal and size want Upgrade: {PROTOCOL}")
         output = self._output(key, task, container, tuple(command), body.get("stdin", ""))
         first = await _first(output)
         return StreamingResponse(_after(first, output), media_type=LINES)
+
+    async def _interactive(
+        self, key: ClusterKey, task: Task, container: str, command: tuple[str, ...], body: Mapping[str, Any]
+    ) -> Response:
+        """Begin the command, and let its client type at it."""
+        if "stdin" in body:
+            raise RequestInvalid("stdin is sent when the connection was upgraded")
+        try:
+            size = size_of(body.get("size"))
+        except Malformed as error:
+            raise RequestInvalid(str(error)) from None
+        if self._typed_at >= MOST_TYPED_AT:
+            raise TooManyRequests(f"{MOST_TYPED_AT} commands are being typed at already", headers={"Retry-After": "10"})
+        async with AsyncExitStack() as opened:
+            self._typed_at += 1
+            opened.callback(self._typed)
+            with _told():
+                found = self._looking.exec(key, task, container, command, terminal=body.get("terminal", False))
+                running = await opened.enter_async_context(await found)
+                if size is not None:
+                    await running.resize(*size)
+            return TypingAlong(running, opened.pop_all())
+
+    def _typed(self) -> None:
+        self._typed_at -= 1
 
     async def _output(
         self, key: ClusterKey, task: Task, container: str, command: tuple[str, ...], stdin: str
@@ -189,8 +226,15 @@ def _log_options(request: Request) -> Mapping[str, Any]:
 
 async def _first(items: AsyncIterator[Any]) -> Any:
     """The first one, so that what cannot be had is refused before an answer begins; None where there is none."""
-    try:
+    with _told():
         return await anext(items, None)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What an engine cannot do, as an answer says it."""
+    try:
+        yield
     except EngineDown as error:
         raise Unavailable(f"the engine does not answer: {error}") from None
     except Refused as error:

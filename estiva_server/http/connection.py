@@ -19,7 +19,7 @@ from registry.api.body import ClientDisconnected
 
 from .deadlines import Deadlines
 from .exchange import Exchange
-from .framing import Framing, FramingError, LengthFraming
+from .framing import EndlessFraming, Framing, FramingError, LengthFraming
 from .heads import HeadReader, RequestHead, parse_head
 from .outlet import Outlet
 from .phases import AWAITING, Phase
@@ -272,6 +272,15 @@ class Connection(HttpToolsProtocol):
             self.phase = Phase.BODY
             self.deadlines.body.restart()
             self._resume()
+
+    def upgrade(self, exchange: Exchange) -> None:
+        """The application has switched protocols: whatever comes from now on is for its receive()."""
+        if self.phase is not Phase.BUSY:
+            raise RuntimeError("a connection is upgraded when the request's body has been received")
+        self._framing = EndlessFraming()
+        self.phase = Phase.BODY
+        exchange.more_body = True
+        self._resume()
 
     async def pour(self, exchange: Exchange, sink: Sink) -> int:
         """Receive the body in a worker thread; the connection is then ready for the response."""

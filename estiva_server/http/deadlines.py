@@ -54,7 +54,7 @@ class Deadlines:
         if exchange.response_complete:
             if now - connection.since >= self._settings.header_timeout:
                 connection.transport.close()
-        elif connection.flow.read_paused or exchange.waiting_for_100_continue:
+        elif exchange.upgraded or connection.flow.read_paused or exchange.waiting_for_100_continue:
             self.body.restart()
         elif self.body.too_slow(now):
             connection.refuse(Refusal(408, "the request body came too slowly"))

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import urllib.parse
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
@@ -49,6 +50,8 @@ class Exchange(RequestResponseCycle):
         self.connection = connection
         self.target = head.target
         self.close_after = not head.keep_alive
+        self.upgraded = False
+        """After status 101: what `receive` gives and what is sent as body are the bytes of the connection."""
         self._head = b""  # of the response, written but not sent yet
 
     def offer_extensions(self, *, pours: bool) -> None:
@@ -98,19 +101,27 @@ class Exchange(RequestResponseCycle):
 
     async def _start(self, message: ASGISendEvent) -> None:
         """Write the response head, and hold it for the body that mostly follows at once: one packet instead of two."""
-        self.keep_alive = not self.close_after and self.connection.may_stay_open(self)
+        self.upgraded = cast(dict[str, Any], message)["status"] == HTTPStatus.SWITCHING_PROTOCOLS
+        if self.upgraded:
+            self.chunked_encoding = False
+        self.keep_alive = self.upgraded or (not self.close_after and self.connection.may_stay_open(self))
         transport, held = self.transport, _Held()
         self.transport = cast(asyncio.Transport, held)
         try:
             await super().send(message)
         finally:
             self.transport = transport
-        self.close_after = not self.keep_alive
+        self.close_after = self.upgraded or not self.keep_alive
         self.keep_alive = True
         self._head = held.data
+        if self.upgraded:
+            self._send_head()
+            self.connection.upgrade(self)
         self.connection.loop.call_soon(self._send_head)
 
     async def _send_body(self, message: ASGISendEvent) -> None:
+        if self.upgraded:
+            self.expected_content_length = len(cast(dict[str, Any], message).get("body", b""))
         if not self._head or self.scope["method"] == "HEAD" or not cast(dict[str, Any], message).get("body"):
             self._send_head()
             await super().send(message)

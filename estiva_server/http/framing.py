@@ -54,6 +54,21 @@ class LengthFraming:
         return self._missing
 
 
+class EndlessFraming:
+    """What comes over a connection that was upgraded: all of it, until its client hangs up."""
+
+    complete = False
+    length: int | None = None
+
+    def decode(self, raw: memoryview) -> tuple[Spans, int]:
+        """See `Framing`."""
+        return [(0, len(raw))], len(raw)
+
+    def most_to_read(self) -> int | None:
+        """See `Framing`."""
+        return None
+
+
 class ChunkedFraming:
     """A body in chunked transfer coding (RFC 9112, 7.1), read strictly; extensions and trailers are ignored."""
 

@@ -195,6 +195,10 @@ class Exec(Protocol):
         """Say that nothing more comes on its standard input."""
         ...
 
+    async def resize(self, columns: int, rows: int) -> None:
+        """Say how large its terminal is; nothing where it has none, or has ended."""
+        ...
+
     async def exit_code(self) -> int:
         """Its exit code, when its output has ended."""
         ...

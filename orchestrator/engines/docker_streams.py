@@ -1,6 +1,7 @@
 """What comes from containers bit by bit: lines of logs, and commands that run in them."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import httpcore2
 
 from orchestrator.engines import EngineDown, LogLine, Refused
-from orchestrator.engines.docker_http import DockerHTTP
+from orchestrator.engines.docker_http import ApiError, DockerHTTP
 from orchestrator.engines.docker_views import seconds
 
 _STREAMS = {1: "stdout", 2: "stderr"}
@@ -83,6 +84,12 @@ class DockerExec:
             raw.shutdown(socket.SHUT_WR)
         except OSError as error:
             raise EngineDown("the command takes no more input") from error
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """See `Exec.resize`."""
+        if self._terminal:
+            with contextlib.suppress(ApiError):  # it has ended meanwhile
+                await self._http.ask("POST", f"/exec/{self._id}/resize", {"w": columns, "h": rows})
 
     async def exit_code(self) -> int:
         """See `Exec.exit_code`; EngineDown where it goes on though its output has ended."""

@@ -156,6 +156,7 @@ class FakeExec:
         missing = (b"", f"{argv[0]}: not found\n".encode(), 127)
         self._result = (b"", b"", 0) if self._cat else commands.get(argv[0], missing)
         self._given: asyncio.Queue[bytes] = asyncio.Queue()
+        self.size: tuple[int, int] | None = None
 
     async def output(self) -> AsyncIterator[tuple[str, bytes]]:
         """See `Exec.output`."""
@@ -173,6 +174,10 @@ class FakeExec:
     async def write_eof(self) -> None:
         """See `Exec.write_eof`."""
         self._given.put_nowait(b"")
+
+    async def resize(self, columns: int, rows: int) -> None:
+        """See `Exec.resize`; `size` tells what was said last."""
+        self.size = (columns, rows)
 
     async def exit_code(self) -> int:
         """See `Exec.exit_code`."""

@@ -39,11 +39,18 @@ def execute(
     command: Annotated[list[str], typer.Argument(help="The command and its words, behind --.")],
     cluster: Cluster = "default",
     container: Container = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Standard input goes on while it runs.")
+    ] = False,
+    tty: Annotated[bool, typer.Option("--tty", "-t", help="It gets a terminal, and every key; with -i.")] = False,
 ) -> None:
     """Run a command in a task, with this command's standard input where that is no terminal; its exit code is ours."""
-    body: dict[str, Any] = {"command": command, "stdin": "" if sys.stdin.isatty() else standard_input(whole=True)}
+    body: dict[str, Any] = {"command": command}
     body |= {} if container is None else {"container": container}
     path = ("clusters", cluster, "tasks", _id(task), "exec")
+    if interactive or tty:
+        raise typer.Exit(_typed_at(context, path, body, terminal=tty))
+    body["stdin"] = "" if sys.stdin.isatty() else standard_input(whole=True)
     for one in server_of(context).lines("POST", *path, body=json.dumps(body)):
         if "exit_code" in one:
             raise typer.Exit(int(one["exit_code"]))
@@ -51,6 +58,26 @@ def execute(
         stream.write(base64.b64decode(one.get("data", "")))
         stream.flush()
     raise CommandError("the connection ended before the command did")
+
+
+def _typed_at(context: typer.Context, path: tuple[str, ...], body: dict[str, Any], *, terminal: bool) -> int:
+    import asyncio
+
+    from estiva.cli.terminal import converse, size, wants_terminal
+
+    if terminal:
+        wants_terminal()
+        body |= {"terminal": True, "size": size()}
+    server = server_of(context)
+
+    async def run() -> int:
+        async with server.upgraded("estiva-exec", *path, body=body) as connection:
+            return await converse(connection, terminal=terminal)
+
+    try:
+        return asyncio.run(run())
+    except asyncio.CancelledError:  # we were told to end
+        raise CommandError("ended by a signal; the command may go on") from None
 
 
 def _id(task: str) -> str:

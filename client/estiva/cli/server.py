@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 30.0
 PAGE = 1000
+SWITCHING_PROTOCOLS = 101
 
 
 class Server:
@@ -29,7 +31,8 @@ class Server:
         import httpx2  # here, as `estiva serve` and `estiva --help` have no use for it
 
         self._url = url.rstrip("/")
-        self._client = httpx2.Client(auth=(username, password), timeout=TIMEOUT, verify=trust or True)
+        self._options: dict[str, Any] = {"auth": (username, password), "verify": trust or True}
+        self._client = httpx2.Client(timeout=TIMEOUT, **self._options)
         self._failures = (httpx2.HTTPError, httpx2.InvalidURL)
 
     def call(self, method: str, *path: str, body: Any = None, query: dict[str, str] | None = None) -> dict[str, Any]:
@@ -64,6 +67,27 @@ class Server:
         except ValueError:
             raise CommandError("that is no estiva server: it answers with something else") from None
 
+    @asynccontextmanager
+    async def upgraded(self, protocol: str, *path: str, body: Any) -> AsyncIterator["Upgraded"]:
+        """A POST that turns its connection into another protocol's."""
+        import httpx2
+
+        url = f"{self._url}/api/v1/" + "/".join(map(_segment, path))
+        headers = {"Connection": "Upgrade", "Upgrade": protocol}
+        try:
+            async with (
+                httpx2.AsyncClient(timeout=TIMEOUT, **self._options) as client,
+                client.stream("POST", url, json=body, headers=headers) as response,
+            ):
+                if response.status_code != SWITCHING_PROTOCOLS:
+                    await response.aread()
+                    if not response.is_success:
+                        raise ServerRefused(_refusal(response), response.status_code)
+                    raise CommandError("the server, or a proxy before it, does not let a command be typed at")
+                yield Upgraded(response.extensions["network_stream"])
+        except self._failures as error:
+            raise CommandError(f"cannot reach {self._url}: {_reason(error)}") from None
+
     def every(self, noun: str) -> list[Any]:
         """Everything of that noun, page after page."""
         found: list[Any] = []
@@ -85,6 +109,31 @@ class Server:
     def close(self) -> None:
         """Hang up."""
         self._client.close()
+
+
+class Upgraded:
+    """A connection that is no longer HTTP. CommandError where it breaks."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    async def read(self) -> bytes:
+        """What comes next; nothing at the end."""
+        import httpcore2
+
+        try:
+            return bytes(await self._stream.read(65536))
+        except httpcore2.NetworkError:
+            return b""
+
+    async def write(self, data: bytes) -> None:
+        """Send it."""
+        import httpcore2
+
+        try:
+            await self._stream.write(data, timeout=TIMEOUT)
+        except (httpcore2.NetworkError, httpcore2.TimeoutException) as error:
+            raise CommandError(f"the connection broke: {_reason(error)}") from None
 
 
 def server_of(context: typer.Context) -> Server:
