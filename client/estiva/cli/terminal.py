@@ -11,7 +11,8 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
-from estiva.cli.server import CommandError, Upgraded, line
+from estiva.cli.failing import CommandError, line
+from estiva.cli.server import Upgraded
 
 STDIN, STDOUT, STDERR = 0, 1, 2
 PIECE = 32 * 1024
