@@ -14,7 +14,7 @@ from time import monotonic
 from storage.blobs import BlobStore
 from storage.metadata import audit, collection
 from storage.metadata.audit import Actor
-from storage.metadata.clock import UNEVEN
+from storage.metadata.clock import UNEVEN, Presence
 from storage.metadata.database import ConstraintError, Database, Work
 
 SWEPT_AT_ONCE = 50
@@ -81,12 +81,14 @@ class Collecting:
         self._blob_store = blob_store
         self._threads = threads
         self._retention = retention
+        self._presence = Presence()
 
     async def run(self, seconds: float = inf) -> Collected:
         """Sweep and empty the trash, by turns, until nothing is due or about so many seconds have passed."""
         total = Collected()
+        present = self._presence.since_last()
         # Two at once read the same tick, and write the same: neither needs to be told of the other.
-        even = await self._database.write(lambda: collection.tick(UNEVEN), serializable=False)
+        even = await self._database.write(lambda: collection.tick(UNEVEN, present), serializable=False)
         if not even or await self._database.read(collection.is_held()):
             total.postponed = True
             return total

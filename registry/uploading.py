@@ -70,6 +70,7 @@ class Uploading:
         self._threads = threads
         self.require_room = require_room
         """Returns where more may be taken in; StorageFull otherwise."""
+        self._presence = clock.Presence()
 
     async def require_quota(self, name: RepositoryName, size: int = 1, digest: Digest | None = None) -> None:
         """Return where the repository may hold so many bytes more, or has the blob already; QuotaExceeded otherwise.
@@ -204,7 +205,7 @@ class Uploading:
     async def purge(self, idle: float) -> int:
         """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many.
 
-        None for as long after a jump of the clock: what seems idle by it may be under way.
+        None for as long after a jump of the clock, nor for an hour after an absence: what seems idle may be under way.
         """
         stale = await self._blocking(lambda: list(self._blob_store.stale_uploads(idle)))
         # An upload without bytes (its process died between the two steps) has only its entry left.
@@ -212,7 +213,7 @@ class Uploading:
         lost = [upload_id for upload_id in entries if not await self._has_bytes(upload_id)]
         # Asked last, so that a jump in the midst of this is seen.
         longest = max(LEAST_JUMP, min(clock.UNEVEN, idle / 4))
-        evenly = partial(clock.ran_evenly, "uploads", idle, longest)
+        evenly = partial(clock.ran_evenly, "uploads", idle, longest, self._presence.since_last())
         if not await self._database.write(evenly, durable=False, serializable=False):
             return 0
         purged = {*stale, *lost}

@@ -60,11 +60,12 @@ class LifecycleRuns:
         self._threads = threads
         self._users = users
         self._every = every
+        self._presence = clock.Presence()
 
     async def run_due(self) -> dict[RepositoryName, Run]:
         """Carry out every policy that is due, one after the other; what others have taken is theirs.
 
-        None for a day after a jump of the clock: images that seem old by it may be new.
+        None for a day after a jump of the clock, or an hour after an absence: images that seem old may be new.
         """
         done: dict[RepositoryName, Run] = {}
         while await self._clock_ran_evenly():
@@ -98,7 +99,7 @@ class LifecycleRuns:
         return run
 
     async def _clock_ran_evenly(self) -> bool:
-        work = partial(clock.ran_evenly, "lifecycle", REST)
+        work = partial(clock.ran_evenly, "lifecycle", REST, present=self._presence.since_last())
         return await self._database.write(work, durable=False, serializable=False)
 
     async def _remove(

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from estiva.digest import Digest
 from storage.metadata import quotas
-from storage.metadata.clock import UNEVEN
+from storage.metadata.clock import UNEVEN, accounted_for, was_absence
 from storage.metadata.database import Statement, Work
 
 REVIEW = """
@@ -190,14 +190,16 @@ def is_held() -> Work[bool]:
     return bool((yield Statement(HELD.format(clock=CLOCK), {"uneven": UNEVEN})))
 
 
-def tick(longest: float) -> Work[bool]:
+def tick(longest: float, present: float | None = None) -> Work[bool]:
     """Note that the clock was looked at: whether it can be trusted to have run evenly since the last look.
 
-    When it stood more than `longest` seconds away from now, forwards or backwards, the machine slept or the clock was
-    set: every promise and everything in the trash then begins its time anew, and a hold goes on as if nothing had been.
+    When it stood more than `longest` seconds away from now, forwards or backwards, and this process was not `present`
+    meanwhile, everybody was away or the clock was set: every promise then begins its time anew, and a hold goes on as
+    if nothing had been. So does all that is in the trash, but after what looks like an absence.
     """
     rows = yield Statement("SELECT :now - value FROM collection_state WHERE name = 'tick'")
-    even = not rows or -longest <= rows[0][0] <= longest
+    gap = rows[0][0] if rows else 0.0
+    even = accounted_for(gap, longest, present)
     if not even:
         yield Statement(PROLONG_HOLD)
     yield Statement(SET.format(value=":now"), {"name": "tick"})
@@ -205,5 +207,6 @@ def tick(longest: float) -> Work[bool]:
         return True
     yield Statement("UPDATE collection_state SET value = :now WHERE name = 'hold since'")
     yield Statement("UPDATE blob_reviews SET promised_at = :now")
-    yield Statement("UPDATE trash SET since = :now")
+    if not was_absence(gap, present):
+        yield Statement("UPDATE trash SET since = :now")
     return False

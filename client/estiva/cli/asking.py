@@ -28,7 +28,12 @@ def standard_input(*, whole: bool) -> str:
 
 
 def confirm(question: str, option: str) -> None:
-    """Go on only where a person says yes."""
-    if not sys.stdin.isatty():
+    """Go on only where a person says yes, or what is piped in does."""
+    if sys.stdin.isatty():
+        typer.confirm(question, abort=True, err=True)
+        return
+    answer = standard_input(whole=False).strip().lower()
+    if not answer:
         raise CommandError(f"there is no terminal to ask whether that is meant: {option} says that it is")
-    typer.confirm(question, abort=True, err=True)
+    if answer not in ("y", "yes"):
+        raise typer.Abort

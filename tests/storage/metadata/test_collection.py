@@ -183,6 +183,26 @@ async def test_when_the_clock_jumped_everything_begins_its_time_anew(database: D
     assert await sweep(database) == [5]
 
 
+async def test_a_collection_that_is_seldom_made_is_made(database: Database) -> None:
+    assert await database.write(lambda: collection.tick(HOUR))
+    await enter_blob(database, b"layer")
+    await database.write(lambda: shift(24 * HOUR))
+    assert await database.write(lambda: collection.tick(HOUR, 24 * HOUR))
+    assert await sweep(database, HOUR) == [5]
+
+
+async def test_what_is_in_the_trash_grows_old_in_nights_without_anybody(database: Database) -> None:
+    await enter_blob(database, b"layer")
+    await sweep(database)
+    assert await database.write(lambda: collection.tick(HOUR))
+    await database.write(lambda: shift(14 * HOUR))
+    assert not await database.write(lambda: collection.tick(HOUR))
+    assert len(await database.read(collection.expired_trash(14 * HOUR, 10))) == 1
+    await database.write(lambda: shift(14 * HOUR))
+    assert not await database.write(lambda: collection.tick(HOUR, 60.0))  # the process was there: the clock was set
+    assert await database.read(collection.expired_trash(HOUR, 10)) == []
+
+
 def shift(seconds: float) -> Work[None]:
     """What a clock that jumps by so much makes of everything that was written down."""
     yield Statement("UPDATE collection_state SET value = value - :seconds", {"seconds": seconds})
