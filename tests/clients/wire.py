@@ -124,32 +124,43 @@ class Wire:
         server.close()
         # A conversation ends by itself when both its connections are gone; none is interrupted in the middle of a step.
         while conversations := asyncio.all_tasks() - {asyncio.current_task()}:
-            closing = set(self._open)
-            for writer in closing:
+            for writer in set(self._open):
                 writer.transport.abort()
             await asyncio.wait(conversations, timeout=1)
-            await asyncio.gather(*(writer.wait_closed() for writer in closing), return_exceptions=True)
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A side that hangs up in the middle ends the conversation; the client's own error is what a test sees.
-        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError), self._closing(writer):
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
-            with self._closing(upstream_writer):
-                first = await reader.readexactly(1)
-                if first == _TLS_GREETING:
-                    upstream_writer.write(first + await reader.read(_PIECE))
-                    await _splice(reader, upstream_writer, upstream_reader, writer)
-                    return
-                while await self._exchange(first, reader, upstream_writer, upstream_reader, writer):
-                    first = await reader.readexactly(1)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            async with self._closing(writer):
+                upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._registry_port)
+                async with self._closing(upstream_writer):
+                    await self._converse(reader, upstream_writer, upstream_reader, writer)
 
-    @contextlib.contextmanager
-    def _closing(self, writer: asyncio.StreamWriter) -> Iterator[None]:
+    async def _converse(
+        self,
+        reader: asyncio.StreamReader,
+        upstream_writer: asyncio.StreamWriter,
+        upstream_reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        first = await reader.readexactly(1)
+        if first == _TLS_GREETING:
+            upstream_writer.write(first + await reader.read(_PIECE))
+            await _splice(reader, upstream_writer, upstream_reader, writer)
+            return
+        while await self._exchange(first, reader, upstream_writer, upstream_reader, writer):
+            first = await reader.readexactly(1)
+
+    @contextlib.asynccontextmanager
+    async def _closing(self, writer: asyncio.StreamWriter) -> AsyncIterator[None]:
+        """Close it at the end, and stay until it is: what was written last may have to go out first."""
         self._open.add(writer)
         try:
             yield
         finally:
             writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
             self._open.discard(writer)
 
     async def _exchange(
