@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TIMEOUT = 30.0
 PAGE = 1000
 SWITCHING_PROTOCOLS = 101
+UNAUTHORIZED = 401
 
 
 class Server:
@@ -237,7 +238,8 @@ def _refusal(response: "httpx2.Response") -> str:
     except (ValueError, KeyError, IndexError, TypeError):
         return f"the server answered {response.status_code}"
     detail = error.get("detail")
-    return f"{text} ({_details(detail)})" if detail else text
+    text = f"{text} ({_details(detail)})" if detail else text
+    return f"{text}; ESTIVA_USERNAME and ESTIVA_PASSWORD say who asks" if response.status_code == UNAUTHORIZED else text
 
 
 def _details(detail: Any) -> str:

@@ -43,7 +43,8 @@ def test_a_server_that_can_not_be_reached(estiva: Estiva) -> None:
 
 
 def test_a_wrong_password_or_none(estiva: Estiva) -> None:
-    assert estiva.failed("users", "ls", ESTIVA_PASSWORD="wrong") == "invalid username or password"
+    said = estiva.failed("users", "ls", ESTIVA_PASSWORD="wrong")
+    assert said == "invalid username or password; ESTIVA_USERNAME and ESTIVA_PASSWORD say who asks"
     assert estiva.failed("users", "ls", ESTIVA_PASSWORD="").startswith("no password: set ESTIVA_PASSWORD")
 
 
