@@ -121,12 +121,16 @@ class Wire:
         self.host = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await stop.wait()
-        server.close()
+        # First no more are accepted: asyncio leaves a connection open that it has accepted, but not yet handed over,
+        # when its server closes (Go's clients dial ahead of what they send).
+        for listening in server.sockets:
+            asyncio.get_running_loop().remove_reader(listening.fileno())
         # A conversation ends by itself when both its connections are gone; none is interrupted in the middle of a step.
         while conversations := asyncio.all_tasks() - {asyncio.current_task()}:
             for writer in set(self._open):
                 writer.transport.abort()
             await asyncio.wait(conversations, timeout=1)
+        server.close()
 
     async def _client(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # A side that hangs up in the middle ends the conversation; the client's own error is what a test sees.
