@@ -30,9 +30,6 @@ class Gates:
         return self.severity is not None or self.key is not None or self.immutable
 
 
-NONE = Gates()
-
-
 def parse(tags: Sequence[Mapping[str, str]]) -> Gates:
     """The gates of a service with these tags. GateInvalid: a gate that is misspelt must not count for none."""
     given = {tag["key"]: tag.get("value", "") for tag in tags if tag["key"].startswith(PREFIX)}

@@ -13,7 +13,7 @@ from orchestrator import gates
 from orchestrator.facts import ClusterFacts, ReadDefinition, ServiceFacts
 from orchestrator.gates import GateInvalid, Gates
 from orchestrator.own import ImageName, OwnRegistry
-from orchestrator.signatures import ARTIFACT_TYPES, LARGEST, TAG_END, Keys, is_signed
+from orchestrator.signatures import ARTIFACT_TYPES, TAG_END, Keys, is_signed
 from orchestrator.state import Deployment, RolloutState, ServiceStatus
 from storage.metadata import manifests, mutability, repositories, scans
 from storage.metadata.database import Database, Work
@@ -114,7 +114,7 @@ class Gating:
             for layer in parse_manifest(payload, media_type).blobs[1:]:
                 asked = (key, str(subject), json.dumps(layer.as_json(), sort_keys=True))
                 judged = self._judged.get(asked)
-                if judged is None and layer.size <= LARGEST:
+                if judged is None:
                     content = await self._parts.blob(name, layer.digest)
                     if content is None:
                         continue

@@ -36,7 +36,6 @@ IN_ANNOTATION = "dev.cosignproject.cosign/signature"
 STATEMENT = "application/vnd.in-toto+json"
 SIGNS = "https://sigstore.dev/cosign/sign/v1"
 """What a statement says that signs an image: others, by the same key, say what was found in it or how it was built."""
-LARGEST = 1 << 20
 
 
 class KeyInvalid(ValueError):

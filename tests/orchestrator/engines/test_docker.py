@@ -3,7 +3,6 @@
 import asyncio
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,30 +19,14 @@ from orchestrator.definition import (
     Volume,
     VolumesFrom,
 )
-from orchestrator.engines import ContainerStatus, EngineDown, Refused, TaskSpec
+from orchestrator.engines import ContainerStatus, EngineDown, Refused
 from orchestrator.engines.docker import DockerEngine
 from orchestrator.engines.docker_specs import container_name
 from tests.fixtures.docker import DockerWorld
-from tests.fixtures.engines import STAYS, WELL, container, pulled, ready, running, task, until, view_of
+from tests.fixtures.engines import STAYS, WELL, container, pulled, ready, run_in, running, started, task, until, view_of
 from tests.serving import free_port
 
 pytestmark = pytest.mark.real
-
-
-async def run_in(world: DockerWorld, spec: TaskSpec, name: str, *argv: str) -> tuple[str, str, int]:
-    """What a command in a container writes to stdout and stderr, and its exit code."""
-    said = {"stdout": b"", "stderr": b""}
-    async with world.driver.exec(spec.task_id, name, argv) as command:
-        async for stream, data in command.output():
-            said[stream] += data
-        return said["stdout"].decode(), said["stderr"].decode(), await command.exit_code()
-
-
-async def started(world: DockerWorld, **members: Any) -> TaskSpec:
-    """A running task of one container `app` with these members of its definition."""
-    spec = task(container(world, "stays", "app", **members))
-    await running(world, spec)
-    return spec
 
 
 class TestEnds:

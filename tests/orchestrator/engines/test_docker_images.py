@@ -1,35 +1,18 @@
 """Images on a real Docker Engine: pulled from a real registry, and removed for room."""
 
 import asyncio
-from typing import Any
 
 import pytest
 
 from estiva.digest import Digest
-from orchestrator.engines import ContainerSpec, ContainerStatus, Image, PullAuth, Refused, TaskSpec
+from orchestrator.engines import ContainerSpec, ContainerStatus, Image, PullAuth, Refused
 from tests.clients.wire import Wire
 from tests.fixtures.docker import REPOSITORY, DockerWorld
-from tests.fixtures.engines import container, running, task, view_of
+from tests.fixtures.engines import container, running, started, task, view_of
 from tests.serving import free_port
 
 pytestmark = pytest.mark.real
 ABSENT = Digest.of(b"nobody ever pushed this")
-
-
-async def run_in(world: DockerWorld, spec: TaskSpec, name: str, *argv: str) -> tuple[str, str, int]:
-    """What a command in a container writes to stdout and stderr, and its exit code."""
-    said = {"stdout": b"", "stderr": b""}
-    async with world.driver.exec(spec.task_id, name, argv) as command:
-        async for stream, data in command.output():
-            said[stream] += data
-        return said["stdout"].decode(), said["stderr"].decode(), await command.exit_code()
-
-
-async def started(world: DockerWorld, **members: Any) -> TaskSpec:
-    """A running task of one container `app` with these members of its definition."""
-    spec = task(container(world, "stays", "app", **members))
-    await running(world, spec)
-    return spec
 
 
 class TestPulls:
