@@ -3,6 +3,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 export PYTHON
+# Whoever starts a server again and again, as tests do, is not to compile it each time: two fifths of a start.
+unexport PYTHONDONTWRITEBYTECODE
 
 VENV := .venv/bin
 ARGS ?=

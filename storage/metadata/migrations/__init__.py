@@ -5,20 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
-from sqlalchemy import URL, create_engine, text
-from sqlalchemy.engine import Connection
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.pool import NullPool
-
 from storage.metadata.opening import sqlite_file
 
 HEAD = "0009"
-LOCK = 0x657374697661
-"""The advisory lock of whoever migrates: replicas that start together take turns, and the first does the work."""
-LOCK_TIMEOUT = "120s"
 _REVISION = "SELECT version_num FROM alembic_version"
 
 
@@ -36,16 +25,21 @@ def migrate(url: str) -> None:
     One process at a time does this with a SQLite file; with PostgreSQL they take turns by themselves.
     MigrationError, which leaves the database as it was; DatabaseAwayError where it may help to try again.
     """
-    file = sqlite_file(url)
+    if _up_to_date(url):
+        return
+    # Imported here: Alembic and SQLAlchemy are a quarter of what a start of the server costs, and most need neither.
+    from storage.metadata.migrations.upgrading import upgrade_database
+
+    upgrade_database(url)
+
+
+def _up_to_date(url: str) -> bool:
     try:
-        if file is not None:
-            _migrate_file(file)
-        else:
-            asyncio.run(_migrate_server(url))
-    except DBAPIError as error:
-        raise (DatabaseAwayError if error.connection_invalidated else MigrationError)(str(error.orig)) from error
-    except CommandError as error:  # a revision that this version has never heard of
-        raise MigrationError(f"its schema is of another version: {error}") from error
+        return revision(url) == HEAD
+    except DatabaseAwayError:
+        raise
+    except MigrationError:
+        return False  # no file yet, say; why else it can't be read, the upgrade finds out
 
 
 def revision(url: str) -> str:
@@ -82,50 +76,6 @@ async def _revision_of_server(url: str) -> str:
     except asyncpg.UndefinedTableError:
         return ""
     except OSError as error:
-        raise DatabaseAwayError(str(error) or "the server does not answer") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise MigrationError(str(error)) from error
-
-
-def upgrade(connection: Connection) -> None:
-    """Run every migration that this database has not seen."""
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def _migrate_file(file: Path) -> None:
-    engine = create_engine(URL.create("sqlite", database=str(file)))
-    try:
-        with engine.connect() as connection:
-            upgrade(connection)
-            connection.commit()
-    finally:
-        engine.dispose()
-
-
-async def _migrate_server(url: str) -> None:
-    import asyncpg
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    async def connect() -> "asyncpg.Connection[asyncpg.Record]":
-        settings = {"application_name": "estiva-migrate", "lock_timeout": LOCK_TIMEOUT, "synchronous_commit": "on"}
-        return await asyncpg.connect(url, timeout=10, server_settings=settings)
-
-    try:
-        engine = create_async_engine("postgresql+asyncpg://", async_creator=connect, poolclass=NullPool)
-        async with engine.connect() as connection:
-            # Held until the transaction ends, which all the migrations share.
-            await connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LOCK})
-            await connection.run_sync(upgrade)
-            await connection.commit()
-    except (
-        asyncpg.PostgresConnectionError,
-        asyncpg.OperatorInterventionError,  # it starts, or ends
-        asyncpg.TooManyConnectionsError,
-        OSError,
-    ) as error:
         raise DatabaseAwayError(str(error) or "the server does not answer") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise MigrationError(str(error)) from error
