@@ -73,6 +73,7 @@ from registry.replicating.replicating import Replicating
 from registry.repositories import Repositories, apply_template
 from registry.scrubbing import Scrubbing
 from registry.uploading import Uploading
+from registry.verifying import Proven
 from storage.metadata.database import Database
 from storage.metadata.opening import open_database
 from storage.metadata.replications import Destination
@@ -164,8 +165,9 @@ def build_registry(
     tallies: Tallies,
 ) -> Registry:
     """The domain on these parts."""
-    pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere)
-    uploading = Uploading(database, blobs.store, threads, blobs.reserve.require)
+    proven = Proven()
+    pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere, proven)
+    uploading = Uploading(database, blobs.store, threads, blobs.reserve.require, proven)
     creating = Creating(database, settings.create_on_push, [apply_template])
     replicating = Replicating(database, Destination(settings.region, settings.account))
     scanning = build_scanning(settings, database, pulling, threads)

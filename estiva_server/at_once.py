@@ -105,7 +105,11 @@ def _answer(response: Answered) -> Answer | None:
         return None
     if response.status_code in _BODILESS or (isinstance(response, FileResponse) and response.verify is not None):
         return None
-    body = FileBody(response.file.name, response.length) if isinstance(response, FileResponse) else bytes(response.body)
+    body: bytes | FileBody
+    if isinstance(response, FileResponse):
+        body = FileBody(response.file.name, response.length, response.identity)
+    else:
+        body = bytes(response.body)
     return Answer(0, response.status_code, response.raw_headers, body)
 
 

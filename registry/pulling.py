@@ -9,9 +9,10 @@ from estiva.digest import Digest
 from estiva.errors import BlobUnknown, ManifestUnknown
 from estiva.reference import Reference, RepositoryName
 from registry.elsewhere import Elsewhere
-from registry.verifying import Proven, Reading, examine
+from registry.verifying import Examined, Proven, Reading, examine
 from storage.blobs import BlobMissingError, BlobStore
 from storage.blobs.direct import DirectBody, Wanted
+from storage.blobs.identity import Identity, identity_of_opened
 from storage.metadata import blobs, manifests, soundness
 from storage.metadata.blobs import BlobRecord
 from storage.metadata.database import Database
@@ -27,14 +28,19 @@ class Pulling:
     """Reads what a repository holds."""
 
     def __init__(
-        self, database: Database, blob_store: BlobStore, grace: float = 86400.0, elsewhere: Elsewhere | None = None
+        self,
+        database: Database,
+        blob_store: BlobStore,
+        grace: float = 86400.0,
+        elsewhere: Elsewhere | None = None,
+        proven: Proven | None = None,
     ) -> None:
         self.elsewhere = elsewhere
         """Where the blob store's bytes are, if not on this machine."""
         self._database = database
         self._blob_store = blob_store
         self._grace = grace
-        self._proven = Proven()
+        self._proven = proven or Proven()
         self._proving: dict[str, asyncio.Task[bool]] = {}
         self.slots = asyncio.Semaphore(VERIFIED_AT_ONCE)
         """One for each blob that is verified while it is sent: each takes some memory."""
@@ -115,13 +121,16 @@ class Pulling:
             connecting.add_done_callback(_close_opened)
             raise
 
-    def is_proven(self, blob: BlobRecord) -> bool:
-        """Whether this process has read the blob's bytes to their end not long ago, and found them right."""
-        return blob.key in self._proven
+    def proven_for(self, blob: BlobRecord, identity: Identity = b"") -> float:
+        """For how many seconds the blob's file of this identity may be sent unread: this process has hashed it.
+
+        0 where it has to be read first, as it was not hashed, or long ago, or the file was changed since.
+        """
+        return self._proven.seconds_left(blob.key, identity)
 
     async def prove(self, blob: BlobRecord, file: BinaryIO) -> None:
         """Read a small blob, and go back to its beginning; BlobUnknown, from now on, where its bytes are wrong."""
-        reading = Reading(blob.digest, blob.size)
+        reading = Reading(blob.digest, blob.size, identity_of_opened(file))
         reading.take(file.read(blob.size + 1))
         file.seek(0)
         if not await self.judge(blob, reading):
@@ -139,19 +148,20 @@ class Pulling:
 
     async def _prove(self, blob: BlobRecord) -> bool:
         promised = Promised(blob.digest, blob.size, blob.key, State.LIVE)
-        state = await asyncio.to_thread(examine, self._blob_store, promised, lambda _: None)
-        return await self._conclude(blob, state)
+        return await self._conclude(blob, await asyncio.to_thread(examine, self._blob_store, promised, lambda _: None))
 
     async def judge(self, blob: BlobRecord, reading: Reading) -> bool:
         """Whether what was read, to its end, is the blob. Where it is not, nobody is told any more that it is here."""
-        return await self._conclude(blob, State.LIVE if reading.is_right else State.CORRUPT)
+        state = State.LIVE if reading.is_right else State.CORRUPT
+        return await self._conclude(blob, Examined(state, reading.identity))
 
-    async def _conclude(self, blob: BlobRecord, state: State) -> bool:
-        if state is State.LIVE:
-            self._proven.add(blob.key)
+    async def _conclude(self, blob: BlobRecord, examined: Examined) -> bool:
+        if examined.state is State.LIVE:
+            self._proven.add_read(blob.key, examined.identity)
             return True
-        logger.error("blob %s: its bytes are %s", blob.digest, state.value)
-        await self._database.write(lambda: soundness.mark(blob.digest, blob.key, state))
+        self._proven.forget(blob.key)
+        logger.error("blob %s: its bytes are %s", blob.digest, examined.state.value)
+        await self._database.write(lambda: soundness.mark(blob.digest, blob.key, examined.state))
         return False
 
 

@@ -132,7 +132,7 @@ class Scrubbing:
             if read.done():
                 break
             await self._database.write(lambda: soundness.keep(stretch, self._lease), durable=False, serializable=False)
-        state = await read
+        state = (await read).state
         done.read += 1
         done.read_bytes += promised.size
         if await self._mark(promised, state):

@@ -17,6 +17,7 @@ from registry.allowance import Allowance, allowance, upload_and_allowance
 from registry.reserve import anything
 from registry.streamed import Stream, StreamedUpload
 from registry.threads import in_thread
+from registry.verifying import Proven
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, clock, uploads
 from storage.metadata.database import Database
@@ -64,6 +65,7 @@ class Uploading:
         blob_store: BlobStore,
         threads: Executor,
         require_room: Callable[[], None] = anything,
+        proven: Proven | None = None,
     ) -> None:
         self._database = database
         self._blob_store = blob_store
@@ -71,6 +73,7 @@ class Uploading:
         self.require_room = require_room
         """Returns where more may be taken in; StorageFull otherwise."""
         self._presence = clock.Presence()
+        self._proven = proven or Proven()
 
     async def require_quota(self, name: RepositoryName, size: int = 1, digest: Digest | None = None) -> None:
         """Return where the repository may hold so many bytes more, or has the blob already; QuotaExceeded otherwise.
@@ -346,6 +349,8 @@ class Uploading:
         if served != stored.key:
             # The content was here already; no fact names these bytes, and none ever will.
             await self._blocking(self._blob_store.delete_blob, stored.key)
+        elif stored.identity:
+            self._proven.add_committed(stored.key, stored.identity)
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await in_thread(self._threads, partial(function, *arguments) if arguments else function)

@@ -4,18 +4,25 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Callable
 from time import monotonic
+from typing import NamedTuple
 
 from estiva.digest import Digest
 from storage.blobs import BlobMissingError, BlobStore
+from storage.blobs.identity import Identity, identity_of_opened
 from storage.metadata.soundness import Promised, State
 
 PIECE = 1024 * 1024
+READ_FOR = 86400.0
+COMMITTED_FOR = 600.0
+"""Seconds: what came in so long ago is mostly still in the kernel's memory, and reading it would show nothing new."""
 
 
 class Reading:
     """The hash and the length of a blob's bytes, taken in their order."""
 
-    def __init__(self, digest: Digest, size: int) -> None:
+    def __init__(self, digest: Digest, size: int, identity: Identity = b"") -> None:
+        self.identity = identity
+        """Of the file that is read, from before its first byte was."""
         self._digest = digest
         self._size = size
         self._hash = hashlib.new(digest.algorithm.value)
@@ -37,38 +44,56 @@ class Reading:
         return self._length > self._size
 
 
-def examine(blob_store: BlobStore, promised: Promised, pause: Callable[[int], None]) -> State:
+class Examined(NamedTuple):
+    """What a blob's bytes are, and the file that they were read from."""
+
+    state: State
+    identity: Identity = b""
+
+
+def examine(blob_store: BlobStore, promised: Promised, pause: Callable[[int], None]) -> Examined:
     """What the bytes under a blob's key are. `pause` is called with the length of each piece read. OSError."""
     try:
         file = blob_store.open_blob(promised.key)
     except BlobMissingError:
-        return State.MISSING
-    reading = Reading(promised.digest, promised.size)
+        return Examined(State.MISSING)
     with file:
+        reading = Reading(promised.digest, promised.size, identity_of_opened(file))
         while not reading.is_too_long and (piece := file.read(PIECE)):
             reading.take(piece)
             pause(len(piece))
-    return State.LIVE if reading.is_right else State.CORRUPT
+    return Examined(State.LIVE if reading.is_right else State.CORRUPT, reading.identity)
 
 
 class Proven:
-    """Storage keys whose bytes this process has read and found right, and not long ago. The oldest go first."""
+    """Storage keys whose bytes this process has hashed and found right, not long ago, each with its file's identity.
 
-    def __init__(self, good_for: float = 86400.0, limit: int = 100_000) -> None:
-        self._good_for = good_for
+    The oldest go first: all of them take some 30 MB.
+    """
+
+    def __init__(self, limit: int = 65_536) -> None:
         self._limit = limit
-        self._until: OrderedDict[str, float] = OrderedDict()
+        self._noted: OrderedDict[str, tuple[float, Identity]] = OrderedDict()
 
-    def __contains__(self, key: str) -> bool:
-        return self._until.get(key, 0.0) > monotonic()
+    def seconds_left(self, key: str, identity: Identity) -> float:
+        """For how long that file needs no reading; 0 where it has to be read, as nobody did or it was changed since."""
+        noted = self._noted.get(key)
+        return max(0.0, noted[0] - monotonic()) if noted is not None and noted[1] == identity else 0.0
 
-    def add(self, key: str) -> None:
+    def add_read(self, key: str, identity: Identity) -> None:
         """Take note of a key that was just read."""
-        self._until.pop(key, None)
-        self._until[key] = monotonic() + self._good_for
-        if len(self._until) > self._limit:
-            self._until.popitem(last=False)
+        self._add(key, identity, READ_FOR)
+
+    def add_committed(self, key: str, identity: Identity) -> None:
+        """Take note of a key whose bytes were hashed as they came in, and were never read."""
+        self._add(key, identity, COMMITTED_FOR)
+
+    def _add(self, key: str, identity: Identity, seconds: float) -> None:
+        self._noted.pop(key, None)
+        self._noted[key] = monotonic() + seconds, identity
+        if len(self._noted) > self._limit:
+            self._noted.popitem(last=False)
 
     def forget(self, key: str) -> None:
         """Read that key again before it counts. Idempotent."""
-        self._until.pop(key, None)
+        self._noted.pop(key, None)

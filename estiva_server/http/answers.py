@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from storage.blobs.identity import Identity, identity_of
+
 EXTENSION = "estiva.answer"
 
 # Written anew for each response, or computed here from the body.
@@ -27,10 +29,11 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 @dataclass(frozen=True, slots=True)
 class FileBody:
-    """A response body that is a whole file, which never changes under its path."""
+    """A response body that is a whole file, which is the one of this identity, where one is named."""
 
     path: str
     size: int
+    identity: Identity = b""
 
 
 class Remember(Protocol):
@@ -49,7 +52,7 @@ class Remember(Protocol):
 class Answer:
     """One remembered response."""
 
-    __slots__ = ("body", "cost", "expires", "file", "head", "length", "recent", "status", "version")
+    __slots__ = ("_identity", "body", "cost", "expires", "file", "head", "length", "recent", "status", "version")
 
     def __init__(
         self, version: int, status: int, headers: Headers, body: bytes | FileBody, expires: float = math.inf
@@ -61,17 +64,27 @@ class Answer:
         self.expires = expires
         self.recent = False
         if isinstance(body, bytes):
-            self.file, self.body, self.length = "", body, len(body)
+            self.file, self.body, self.length, self._identity = "", body, len(body), b""
         else:
-            self.file, self.body, self.length = body.path, b"", body.size
+            self.file, self.body, self.length, self._identity = body.path, b"", body.size, body.identity
         self.head = _head(status, headers, self.length)
         self.cost = len(self.head) + len(self.body) + len(self.file) + _ENTRY_OVERHEAD
 
-    def read_file(self) -> bytes | None:
-        """The file's bytes, or None when it is no longer there as it was."""
+    def open_file(self) -> int | None:
+        """The file, open, or None when it is no longer there as it was."""
         try:
             file = os.open(self.file, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
+            return None
+        if identity_of(file) == self._identity if self._identity else os.fstat(file).st_size == self.length:
+            return file
+        os.close(file)
+        return None
+
+    def read_file(self) -> bytes | None:
+        """The file's bytes, or None when it is no longer there as it was."""
+        file = self.open_file()
+        if file is None:
             return None
         try:
             data = os.pread(file, self.length + 1, 0)

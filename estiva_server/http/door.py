@@ -128,7 +128,7 @@ class Door:
         request, answer = given.request, given.answer
         if not visitor.offers_sendfile:
             return False
-        file = _open_whole(answer)
+        file = answer.open_file()
         if file is None:
             self._answers.drop(request.target, request.fields.authorization)
             return False
@@ -151,15 +151,3 @@ class Door:
             self._tail = b"".join(b"%s: %s\r\n" % field for field in fields) + b"x-request-id: "
         end = b"\r\nconnection: close\r\n\r\n" if request.fields.close else b"\r\n\r\n"
         return b"".join((answer.head, self._tail, request.id, end))
-
-
-def _open_whole(answer: Answer) -> int | None:
-    """The answer's file, opened, if it is still there in its size."""
-    try:
-        file = os.open(answer.file, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    if os.fstat(file).st_size == answer.length:
-        return file
-    os.close(file)
-    return None

@@ -19,6 +19,7 @@ from registry.api.repeating import repeatable, unchanged, unchanged_by
 from registry.mirroring.arriving import ArrivingBlob
 from registry.mirroring.cache import RemoteSize
 from registry.verifying import Reading
+from storage.blobs.identity import Identity, identity_of_opened
 from storage.metadata.blobs import BlobRecord
 
 READ_INLINE = 64 * 1024
@@ -46,25 +47,29 @@ async def get(registry: Registry, call: Call) -> Response | FileResponse | Arriv
         return await remote.answer(registry, call, blob, part, headers)
     file = await registry.pulling.open(blob)
     if part is None:
-        verify = await _verification(registry, call, blob, file)
+        identity = identity_of_opened(file)
+        verify = await _verification(registry, call, blob, file, identity)
         response = FileResponse(file, 0, blob.size, headers, verify=verify, slots=registry.pulling.slots)
-        if verify is not None:
-            return response
-        holds = inf if blob.promised_at is None else registry.pulling.word_holds_for
-        repeatable(call, response, at_most=holds, sendable=registry.pulling.is_proven(blob))
+        if verify is None:
+            proven_for = registry.pulling.proven_for(blob, identity)
+            holds = inf if blob.promised_at is None else registry.pulling.word_holds_for
+            response.identity = identity
+            repeatable(call, response, at_most=min(holds, proven_for or inf), sendable=proven_for > 0)
         return response
     offset, length = part
     headers["Content-Range"] = f"bytes {offset}-{offset + length - 1}/{blob.size}"
     return FileResponse(file, offset, length, headers, status_code=206)
 
 
-async def _verification(registry: Registry, call: Call, blob: BlobRecord, file: BinaryIO) -> Verify | None:
+async def _verification(
+    registry: Registry, call: Call, blob: BlobRecord, file: BinaryIO, identity: Identity
+) -> Verify | None:
     """How to verify a blob's bytes while they are sent, None where that has been done. BlobUnknown.
 
     What is not too large is read before anything is said of it, once for all who wait for it, and then sent by the
     kernel. The rest would keep its clients waiting for too long.
     """
-    if call.method != "GET" or registry.pulling.is_proven(blob):
+    if call.method != "GET" or registry.pulling.proven_for(blob, identity):
         return None
     if blob.size <= READ_INLINE:
         await registry.pulling.prove(blob, file)
@@ -75,8 +80,9 @@ async def _verification(registry: Registry, call: Call, blob: BlobRecord, file: 
         except BaseException:
             file.close()
             raise
-        return None
-    reading = Reading(blob.digest, blob.size)
+        if registry.pulling.proven_for(blob, identity):
+            return None  # otherwise another file came in its place after this one was opened
+    reading = Reading(blob.digest, blob.size, identity)
 
     async def verify(piece: bytes, is_last: bool) -> None:
         await asyncio.to_thread(reading.take, piece)

@@ -7,6 +7,8 @@ from typing import BinaryIO
 
 from starlette.types import Receive, Scope, Send
 
+from storage.blobs.identity import Identity
+
 ZERO_COPY = "http.response.zerocopysend"
 PIECE = 1024 * 1024
 
@@ -34,6 +36,8 @@ class FileResponse:
         slots: AbstractAsyncContextManager[None] | None = None,
     ) -> None:
         self._slots = slots or nullcontext()
+        self.identity: Identity = b""
+        """Which file it is that may be sent again as it is; empty where that makes no difference."""
         self.verify = verify
         self.status_code = status_code
         self.offset = offset

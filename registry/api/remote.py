@@ -57,7 +57,7 @@ def _came_encrypted(call: Call) -> bool:
 
 def _verification(registry: Registry, blob: BlobRecord, elsewhere: Elsewhere) -> Verify | None:
     """How to verify a blob's bytes while they are passed on, None where that has been done."""
-    if registry.pulling.is_proven(blob):
+    if registry.pulling.proven_for(blob):
         return None
     reading = Reading(blob.digest, blob.size)
 

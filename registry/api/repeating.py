@@ -14,6 +14,7 @@ from starlette.responses import Response
 from estiva.digest import Digest
 from registry.api.call import API_VERSION, Call
 from registry.api.files import FileResponse
+from storage.blobs.identity import Identity
 
 EXTENSION = "estiva.answer"
 SIGNED_IN_FOR = 30.0
@@ -21,10 +22,11 @@ NOT_SENDABLE = ".not-verified"
 
 
 class WholeFile(NamedTuple):
-    """A body that is a file, whole; it never changes under its path."""
+    """A body that is a file, whole; if it is no longer the one of this identity, it has to be looked at again."""
 
     path: str
     size: int
+    identity: Identity = b""
 
 
 def unchanged_by(call: Call, digest: Digest) -> bool:
@@ -67,7 +69,8 @@ def repeatable_head(call: Call, response: Response, size: int, at_most: float = 
 
 def _file(response: FileResponse, sendable: bool) -> WholeFile:
     """The body; under a name that no file has where it may not be sent, so that a HEAD is answered and a GET is not."""
-    return WholeFile(response.file.name if sendable else response.file.name + NOT_SENDABLE, response.length)
+    path = response.file.name if sendable else response.file.name + NOT_SENDABLE
+    return WholeFile(path, response.length, response.identity)
 
 
 def _good_for(call: Call) -> float:

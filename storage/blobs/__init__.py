@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from estiva.digest import Algorithm, Digest
+from storage.blobs.identity import Identity
 
 
 class UploadUnknownError(LookupError):
@@ -38,6 +39,8 @@ class StoredBlob:
     """The storage key: the digest plus a generation that is never used twice."""
     size: int
     """Length in bytes."""
+    identity: Identity = b""
+    """Of the file that holds exactly the bytes that were hashed; empty where the store can't promise that."""
 
 
 @dataclass(frozen=True, slots=True)

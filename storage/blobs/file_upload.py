@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from estiva.digest import Digest
-from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, writeback
+from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, identity, writeback
 from storage.blobs.hashing import RunningHash, RunningHashes, digest_of_file
+from storage.blobs.identity import Identity
 from storage.blobs.names import new_storage_key
 from storage.durable import sync_directory
 
@@ -79,10 +80,11 @@ class FileUpload:
             key = new_storage_key(digest)
             target = self._blobs / key
             os.fchmod(self._file.fileno(), 0o444)
+            marked = identity.mark(self._file.fileno())
             self._sync_file()
-            self._move(target)
+            committed = self._move(target, marked)
             _sync_entry(target)
-            return StoredBlob(key, self._offset)
+            return StoredBlob(key, self._offset, committed)
 
     def _digest(self, named: Digest) -> Digest:
         if self._running is not None and self._running.algorithm is named.algorithm:
@@ -99,7 +101,8 @@ class FileUpload:
                 self._path.unlink(missing_ok=True)
             raise
 
-    def _move(self, target: Path) -> None:
+    def _move(self, target: Path, marked: int) -> Identity:
+        """Give the file its name: its identity from then on, for renaming changes it."""
         try:
             self._path.rename(target)
         except FileNotFoundError:
@@ -107,7 +110,10 @@ class FileUpload:
                 raise
             self._let_go()
             raise UploadUnknownError(self._path.name) from None
+        file = self._file.fileno()
+        committed = identity.identity_of(file) if identity.is_marked(file, marked) else b""
         self._let_go()
+        return committed
 
     def _let_go(self) -> None:
         """Release the file of an upload that is no more."""

@@ -74,6 +74,28 @@ def test_a_blob_with_a_flipped_bit_is_not_here(registry: Registry, content: byte
         assert request(registry, "GET", blob) == (200, content)
 
 
+def test_a_blob_that_goes_bad_after_it_was_sent_is_read_again(registry: Registry, content: bytes) -> None:
+    blob = push(registry, content)
+    for _ in range(3):  # first as it came in, then from what is remembered
+        assert request(registry, "GET", blob) == (200, content)
+    flip(registry.data, content)
+    assert request(registry, "GET", blob)[0] == 404
+    assert request(registry, "HEAD", blob)[0] == 404
+    push(registry, content)
+    assert request(registry, "GET", blob) == (200, content)
+
+
+def test_a_huge_blob_that_goes_bad_after_it_was_sent_never_looks_complete(registry: Registry) -> None:
+    content = HUGE[1:]
+    blob = push(registry, content)
+    assert request(registry, "GET", blob) == (200, content)
+    assert request(registry, "GET", blob) == (200, content)
+    flip(registry.data, content)
+    with pytest.raises((http.client.IncompleteRead, ConnectionError)):
+        request(registry, "GET", blob)
+    assert request(registry, "GET", blob)[0] == 404
+
+
 def test_a_blob_whose_file_is_gone_is_healed_by_the_next_push(registry: Registry, content: bytes) -> None:
     blob = push(registry, content)
     (file,) = (registry.data / "blobs").rglob(f"{Digest.of(content).hex}.*")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from estiva_server.http.answers import Answer, AnswerCache, FileBody
+from storage.blobs.identity import identity_of, mark
 
 
 def answer(body: bytes | FileBody = b"x", version: int = 1, expires: float = math.inf) -> Answer:
@@ -95,3 +96,15 @@ def test_a_file_is_read_only_as_it_was(tmp_path: Path) -> None:
     assert answer(FileBody(str(path), 4)).read_file() is None
     assert answer(FileBody(str(tmp_path), 4)).read_file() is None
     assert answer(FileBody(str(tmp_path / "other"), 3)).read_file() is None
+
+
+def test_a_file_that_was_changed_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"abc")
+    with path.open("r+b", buffering=0) as file:
+        mark(file.fileno())
+        kept = answer(FileBody(str(path), 3, identity_of(file.fileno())))
+        assert kept.read_file() == b"abc"
+        file.write(b"ABC")
+    assert kept.read_file() is None
+    assert kept.open_file() is None
