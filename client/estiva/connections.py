@@ -12,6 +12,7 @@ import ssl
 import threading
 from base64 import b64encode
 from collections import defaultdict
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -40,6 +41,7 @@ class Connections:
         self._timeout = timeout
         self._context = context
         self._idle: defaultdict[tuple[str, str], list[http.client.HTTPConnection]] = defaultdict(list)
+        self._busy: set[http.client.HTTPConnection] = set()
         self._lock = threading.Lock()
 
     def ask(self, request: Request, stop: Stop = lambda: False) -> Response:
@@ -61,6 +63,15 @@ class Connections:
             idle, self._idle = self._idle, defaultdict(list)
         for connection in (connection for connections in idle.values() for connection in connections):
             connection.close()
+
+    def cut(self) -> None:
+        """End what is under way: whoever waits for an answer gets ConnectionFailed."""
+        with self._lock:
+            sockets = [connection.sock for connection in self._busy]
+        for sock in sockets:
+            if sock is not None:
+                with suppress(OSError):
+                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def _take(self, place: tuple[str, str]) -> http.client.HTTPConnection | None:
         with self._lock:
@@ -86,6 +97,8 @@ class Connections:
         self, connection: http.client.HTTPConnection, request: Request, place: tuple[str, str], stop: Stop
     ) -> Response:
         reusable = False
+        with self._lock:
+            self._busy.add(connection)
         try:
             send(connection, request, self._target(place, request.url), stop)
             with connection.getresponse() as answer:
@@ -95,10 +108,11 @@ class Connections:
         except _FAILURES as error:
             raise ConnectionFailed(f"cannot reach {place[1]}: {reason(error)}") from error
         finally:
-            if reusable:
-                with self._lock:
+            with self._lock:
+                self._busy.discard(connection)
+                if reusable:
                     self._idle[place].append(connection)
-            else:
+            if not reusable:
                 connection.close()
 
     def connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:

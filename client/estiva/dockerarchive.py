@@ -79,23 +79,22 @@ def as_package(config: bytes, layers: tuple[OutgoingBlob, ...]) -> Package:
     return Package(root, (), (OutgoingBlob(described, config), *distinct.values()))
 
 
-def write_archive(layout: Path, manifest: bytes, name: str, target: Path) -> None:
-    """One tar file of a layout that `docker load` reads too, as docker writes it since version 25.
+def write_archive(layout: Path, root: Digest, name: str, target: Path) -> None:
+    """One tar file of an image in a layout that `docker load` reads too, as docker writes it since version 25.
 
-    `manifest` is the image's, `name` what it is called after loading. ContentInvalid where the disk refuses.
+    `root` is the image's manifest, `name` what it is called after loading; what else the layout holds is left out.
+    ContentInvalid where the disk refuses.
     """
-    document = json.loads(manifest)
-    entry = {
-        "Config": _path(document["config"]),
-        "RepoTags": [name] if name else None,
-        "Layers": [_path(layer) for layer in document["layers"]],
-    }
+    document = json.loads((layout / path_of(root)).read_bytes())
+    config, layers = _path(document["config"]), [_path(layer) for layer in document["layers"]]
+    entry = {"Config": config, "RepoTags": [name] if name else None, "Layers": layers}
+    members = {"oci-layout", "index.json", "manifest.json", path_of(root), config, *layers}
     partial = target.with_name(f".{target.name}.new")
     try:
         (layout / "manifest.json").write_text(json.dumps([entry]))
         with tarfile.open(partial, "w") as tar:
-            for path in sorted(path for path in layout.rglob("*") if path.is_file()):
-                _add(tar, path, str(path.relative_to(layout)))
+            for member in sorted(members):
+                _add(tar, layout / member, member)
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Event, Thread
+from time import monotonic
 from typing import Any, TypeVar
 
 from estiva.bodies import Stopped
@@ -11,6 +12,8 @@ from estiva.protocol.steps import Call, Parallel, Pause, Request, Response, Step
 
 T = TypeVar("T")
 Stop = Callable[[], bool]
+PATIENCE = 2.0
+"""Seconds in which threads end after Ctrl-C; one that still waits for a name or a connection then is left behind."""
 
 
 def run(steps: Steps[T], connections: Connections, parallel: int, stopped: Event | None = None) -> T:
@@ -60,18 +63,26 @@ class _Run:
         if len(branches) <= 1 or self._parallel == 1:
             return [self.to_end(branch) for branch in branches]
         crew = _Crew(_Run(self._connections, 1, Event()), branches)
-        threads = [Thread(target=crew.work, name="estiva") for _ in range(min(self._parallel, len(branches)))]
+        count = min(self._parallel, len(branches))
+        threads = [Thread(target=crew.work, name="estiva", daemon=True) for _ in range(count)]
         try:
             for thread in threads:
                 thread.start()
             for thread in threads:
                 thread.join()
-        finally:
+        except BaseException:  # Ctrl-C: a registry that says nothing is not waited for
             crew.stop()
-            for thread in threads:
-                if thread.is_alive():
-                    thread.join()
+            self._connections.cut()
+            _await(threads, PATIENCE)
+            raise
         return crew.results()
+
+
+def _await(threads: Sequence[Thread], seconds: float) -> None:
+    deadline = monotonic() + seconds
+    for thread in threads:
+        if thread.is_alive():
+            thread.join(max(0, deadline - monotonic()))
 
 
 class _Crew:

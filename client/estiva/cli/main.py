@@ -2,13 +2,12 @@
 
 import sys
 
-from estiva.cli import quick
-from estiva.cli.failing import EXPECTED, line
-
 
 def main() -> None:
     """Run the command line: 0 done, 1 failed with one line on standard error, 2 wrong usage, 130 interrupted."""
     try:
+        from estiva.cli import quick  # here, so that Ctrl-C while it loads shows no traceback
+
         arguments = sys.argv[1:]
         move = quick.read(arguments)
         if move is not None:
@@ -21,6 +20,7 @@ def main() -> None:
         sys.exit(130)
     except Exception as error:
         from estiva.cli import advice
+        from estiva.cli.failing import EXPECTED, line
 
         text = advice.advised(error) if isinstance(error, EXPECTED) else advice.unforeseen(error)
         sys.stderr.write(f"estiva: {line(text)}\n")

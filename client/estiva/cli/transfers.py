@@ -30,7 +30,11 @@ def push(  # noqa: PLR0913 - each is a flag
     as_json: bool = False,
 ) -> None:
     """What `estiva push` does."""
-    with opened(root, plain_http=plain_http, parallel=parallel) as client, progress_on(quiet or as_json) as bars:
+    with (
+        _going_on(),
+        opened(root, plain_http=plain_http, parallel=parallel) as client,
+        progress_on(quiet or as_json) as bars,
+    ):
         pushed = client.push(source, reference, select=select, mount_from=mount_from, progress=bars)
     show_moved(root, reference, pushed, quiet=quiet, as_json=as_json)
 
@@ -48,7 +52,11 @@ def pull(  # noqa: PLR0913 - each is a flag
 ) -> None:
     """What `estiva pull` does."""
     wanted = platform_of(platform)
-    with opened(root, plain_http=plain_http, parallel=parallel) as client, progress_on(quiet or as_json) as bars:
+    with (
+        _going_on(),
+        opened(root, plain_http=plain_http, parallel=parallel) as client,
+        progress_on(quiet or as_json) as bars,
+    ):
         fetch = client.pull_archive if target.suffix == ".tar" else client.pull
         pulled = fetch(reference, target, platform=wanted, progress=bars)
     show_moved(root, reference, pulled, quiet=quiet, as_json=as_json)
@@ -70,6 +78,16 @@ def opened(root: Root, *, plain_http: bool = False, parallel: int = PARALLEL) ->
         uploads=_state(),
     ) as client:
         yield client
+
+
+@contextmanager
+def _going_on() -> Iterator[None]:
+    """Say after Ctrl-C that nothing is lost."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        sys.stderr.write("estiva: interrupted; the same command goes on from here\n")
+        raise
 
 
 def finding(root: Root) -> "Callable[[str], Credential | None]":

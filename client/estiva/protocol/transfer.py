@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,15 +108,29 @@ def pull_archive(
     registry: Registry, image: ImageReference, target: Path, platform: Platform | None, progress: Progress
 ) -> Steps[Descriptor]:
     """Pull the image for one platform (by default this machine's) into a file that `docker load` reads."""
+    import shutil
+
     from estiva.dockerarchive import write_archive
 
-    with workspace(target.parent) as folder:
-        wanted = platform or Platform.of_containers_here()
-        root = yield from pull_layout(registry, image, folder, wanted, progress)
-        writer = LayoutWriter(folder)
-        name = "" if isinstance(image.or_latest, Digest) else str(image.at(image.or_latest))
-        yield Call(lambda: write_archive(folder, writer.target(root.digest).read_bytes(), name, target))
+    folder = yield Call(lambda: _folder_beside(target))
+    root = yield from pull_layout(registry, image, folder, platform or Platform.of_containers_here(), progress)
+    name = "" if isinstance(image.or_latest, Digest) else str(image.at(image.or_latest))
+    yield Call(lambda: write_archive(folder, root.digest, name, target))
+    yield Call(lambda: shutil.rmtree(folder, ignore_errors=True))
     return root
+
+
+def _folder_beside(target: Path) -> Path:
+    """Where the layers of an archive come together: the next try goes on with what is there.
+
+    An earlier one may have been for another image: its blobs may serve, its names do not.
+    """
+    if not target.parent.is_dir():
+        raise ContentInvalid(f"cannot write to {target.parent}: there is no such folder")
+    folder = target.with_name(f".{target.name}.partial")
+    with suppress(OSError):
+        (folder / "index.json").unlink()
+    return folder
 
 
 def copy_image(
@@ -285,13 +299,13 @@ def _largest_first(blobs: Sequence[OutgoingBlob]) -> list[OutgoingBlob]:
 
 
 @contextmanager
-def workspace(near: Path | None = None) -> Iterator[Path]:
+def workspace() -> Iterator[Path]:
     """A folder that is gone afterwards; ContentInvalid where none can be made."""
     import tempfile
 
     try:
-        folder = tempfile.TemporaryDirectory(prefix="estiva-", dir=near, ignore_cleanup_errors=True)
+        folder = tempfile.TemporaryDirectory(prefix="estiva-", ignore_cleanup_errors=True)
     except OSError as error:
-        raise ContentInvalid(f"cannot write to {near or tempfile.gettempdir()}: {error.strerror}") from None
+        raise ContentInvalid(f"cannot write to {tempfile.gettempdir()}: {error.strerror}") from None
     with folder as name:
         yield Path(name)

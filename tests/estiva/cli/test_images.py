@@ -161,7 +161,7 @@ def test_the_servers_password_goes_to_no_other_host(estiva: Estiva, host: str) -
         (["inspect", "NAME:zz"], "reference: zz); `estiva tags HOST/REPOSITORY` lists what there is"),
         (["rm", "NAME:zz"], "reference: zz); `estiva tags HOST/REPOSITORY` lists what there is"),
         (["tags", "NAME"], "`estiva ls HOST` lists what there is"),
-        (["pull", "HOST/none:1", "/nowhere/out.tar"], "cannot write to /nowhere: No such file or directory"),
+        (["pull", "HOST/none:1", "/nowhere/out.tar"], "cannot write to /nowhere: there is no such folder"),
         (["ls", "["], "'[' is no registry such as registry.example.com or 127.0.0.1:5000"),
         (["ls", ""], "'' is no registry such as"),
         (["ls", "HOST?x"], "?x' is no registry such as"),

@@ -115,9 +115,10 @@ def test_ctrl_c_ends_it_as_it_ends_every_verb(estiva: Estiva, monkeypatch: pytes
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
+    said = "estiva: interrupted; the same command goes on from here\n"
     monkeypatch.setattr(transfers, "opened", interrupted)
     outcomes = [estiva(*words) for words in (("pull", "h/n:1", "f"), ("pull", "--", "h/n:1", "f"))]
-    assert [(outcome.code, outcome.out, outcome.err) for outcome in outcomes] == [(130, "", "")] * 2
+    assert [(outcome.code, outcome.out, outcome.err) for outcome in outcomes] == [(130, "", said)] * 2
 
 
 def test_nothing_is_loaded_that_a_transfer_does_not_need(registry: Secured, estiva: Estiva, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+PATIENCE = 120.0
+
 
 @dataclass
 class Cutter:
@@ -15,6 +17,10 @@ class Cutter:
     up: int = 0
     down: int = 0
     cuts: int = 0
+    holds: bool = False
+    """Whether it passes nothing more on, in place of cutting, until it is let go."""
+    held: threading.Event = field(default_factory=threading.Event)
+    freed: threading.Event = field(default_factory=threading.Event)
     closed_after_cut: bool = False
     """Whether nobody gets through any more once it has cut."""
     said: list[bytes] = field(default_factory=list)
@@ -49,8 +55,16 @@ class Cutter:
                     self.threads.append(thread)
                     thread.start()
 
+    def let_go(self) -> None:
+        """End what was held, and wait until the registry has done with it."""
+        self.freed.set()
+        for thread in self.threads[1:]:
+            thread.join(PATIENCE)
+            assert not thread.is_alive()
+
     def close(self) -> None:
         """End everything, and wait for it."""
+        self.freed.set()
         for end in (self.listener, *self.ends):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -68,10 +82,20 @@ class Cutter:
                 passed += len(piece)
                 target.sendall(piece)
                 if self._is_due(passed, upwards):
+                    if self.holds and self._hold(target, upwards):
+                        return
                     break
         for end in list(self.ends) if self.closed_after_cut and self.cuts else (source, target):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
+
+    def _hold(self, target: socket.socket, upwards: bool) -> bool:
+        """Pass nothing on until that is over; whether the other direction goes on until the registry hangs up."""
+        self.held.set()
+        self.freed.wait()
+        if upwards:
+            target.shutdown(socket.SHUT_WR)
+        return upwards
 
     def _is_due(self, passed: int, upwards: bool) -> bool:
         with self.lock:
