@@ -52,8 +52,7 @@ conformance: setup ## Run the official OCI conformance suite against a registry 
 .PHONY: faults
 faults: setup ## Kill the registry, cut its power, fill its disk, all for long: prints docs/reliability.md's figures (root)
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest tests/faults tests/estiva_server/test_draining.py \
-		tests/orchestrator/test_on_two_engines.py::test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing \
-		tests/orchestrator/test_through_caddy.py $(ARGS)
+		tests/orchestrator/test_on_two_engines.py::test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing $(ARGS)
 
 .PHONY: faults-short
 faults-short: setup ## The short form of the same: CI runs it as a part of test and test-real

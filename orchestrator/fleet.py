@@ -18,6 +18,8 @@ PORT_TAKEN_FIRST, PORT_TAKEN_LONGEST = 30.0, 300.0
 UNREACHABLE_AFTER = 15.0
 """Seconds without an answer after which nothing is placed on an engine (`agentConnected` is false), or fewer
 where its tasks are given up sooner."""
+ANSWERS_WITHIN = UNREACHABLE_AFTER
+"""Seconds that an engine has to say what it is: one that hangs takes connections, and says nothing."""
 
 Port = tuple[int, str]
 """Of the host, and its protocol."""
@@ -36,17 +38,19 @@ class Engine:
         self.ready = asyncio.Event()
         self.info: EngineInfo | None = None
         self.answered_at: float | None = None
-        self.since = time.time()
         self.trouble = ""
+        self._unanswered_since = 0.0
+        """When it was asked first what it has not answered; 0: it has."""
         self._again = asyncio.Event()
         self._taken: dict[Port, tuple[float, float]] = {}
         """Port → until when it counts as taken, and for how long it was said to be."""
 
     def silent_for(self, now: float) -> float:
-        """Seconds since its last answer, or since we began to ask; 0 while it answers."""
-        if not self.trouble:
-            return 0.0
-        return now - (self.answered_at or self.since)
+        """Seconds since it was first asked in vain; 0 while it answers.
+
+        That it was not asked for a while before is no silence of its own.
+        """
+        return now - self._unanswered_since if self.trouble else 0.0
 
     def is_placed_on(self, now: float) -> bool:
         """Whether it has answered, and not too long ago."""
@@ -87,20 +91,29 @@ class Engine:
             await asyncio.gather(watching, return_exceptions=True)
 
     async def _sync(self, on_views: OnViews) -> None:
+        asked_at = time.time()
         try:
-            self.info = await self.driver.info()
+            self.info = await self._told()
             views = await self.driver.tasks()
         except (EngineDown, Refused) as error:
             if not self.trouble:
                 logger.warning("engine %s does not answer: %s", self.instance_id, error)
+            self._unanswered_since = self._unanswered_since or asked_at
             self.trouble = str(error) or "it does not answer"
             on_views(self, ())
             return
         if self.trouble:
             logger.info("engine %s answers again", self.instance_id)
-        self.trouble, self.answered_at = "", time.time()
+        self.trouble, self.answered_at, self._unanswered_since = "", time.time(), 0.0
         on_views(self, views)
         self.ready.set()
+
+    async def _told(self) -> EngineInfo:
+        try:
+            async with asyncio.timeout(ANSWERS_WITHIN):
+                return await self.driver.info()
+        except TimeoutError:
+            raise EngineDown(f"it has not said anything for {ANSWERS_WITHIN:.0f} seconds") from None
 
     async def _watch(self, on_touch: OnTouch) -> None:
         while True:

@@ -142,6 +142,8 @@ class ClusterLoop:
         ending = [*self._running.values(), *self._following.values(), *self._zombies]
         ending += [one for one in (self._measuring, self._publishing) if one is not None]
         self._world.figures.forget(label_of(self.key))
+        if self._world.proxy is not None:
+            self._world.proxy.forget(self.key)
         for one in ending:
             one.cancel()
         await asyncio.gather(*ending, return_exceptions=True)

@@ -213,9 +213,10 @@ class TaskRun:
     async def _stop(self, task: Task, definition: TaskDefinition) -> None:
         if task.status is TaskStatus.RUNNING:
             await self._change(partial(moves.reached, status=TaskStatus.DEACTIVATING))
-            if self._is_drained(task, definition):
-                await self.withdraw()
-                await asyncio.sleep(self._drain)
+        # Whoever began may have been cut off while the proxy was told: it is told, and time is given, once more.
+        if task.status in (TaskStatus.RUNNING, TaskStatus.DEACTIVATING) and self._is_drained(task, definition):
+            await self.withdraw()
+            await asyncio.sleep(self._drain)
         await self._change(partial(moves.reached, status=TaskStatus.STOPPING))
         view = await self._driver.stop(self.task_id)
         if view.containers:

@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import pytest
 
+from orchestrator import fleet
 from orchestrator.engines import Refused
 from orchestrator.engines.fake_container import Behaviour
 from orchestrator.facts import load
-from orchestrator.state import StopCode, TaskStatus
+from orchestrator.records import as_task
+from orchestrator.state import DesiredStatus, StopCode, Task, TaskStatus
 from orchestrator.targets import caddy, targets, traefik
-from storage.metadata import container_instances
+from storage.metadata import container_instances, tasks
 from storage.metadata.database import Database, Work
-from tests.fixtures.orchestrated import KEY, REGISTRY, Cluster, engine
+from tests.fixtures.orchestrated import KEY, PACE, REGISTRY, Cluster, engine
 
 
 @pytest.fixture
@@ -81,9 +83,9 @@ async def test_a_service_keeps_its_tasks_spread_and_replaces_one_that_was_killed
     await cluster.create_service(await cluster.register())
     async with cluster.acting():
         await cluster.until(lambda: _is_steady(cluster))
-        tasks = await cluster.running()
-        assert sorted(str(task.instance_id) for task in tasks) == ["e1", "e2"]
-        victim = tasks[0]
+        there = await cluster.running()
+        assert sorted(str(task.instance_id) for task in there) == ["e1", "e2"]
+        victim = there[0]
         one = cluster.engines[str(victim.instance_id)]
         one.stale_list = True
         one.kill(victim.task_id, "web")
@@ -191,6 +193,51 @@ async def test_a_process_that_begins_adopts_what_runs(cluster: Cluster) -> None:
         await cluster.until(lambda: _rolled(cluster, [("PRIMARY", "COMPLETED"), ("INACTIVE", "COMPLETED")]))
     assert runs(cluster) == 2
     assert before.isdisjoint({task.task_id for task in await cluster.running()})
+
+
+async def test_a_task_whose_draining_was_cut_off_is_given_its_time_by_whoever_takes_over(cluster: Cluster) -> None:
+    await cluster.create_service(await cluster.register(portMappings=[{"containerPort": 80}]))
+    async with cluster.acting(pace=replace(PACE, drain=600.0)):
+        await cluster.until(lambda: _is_steady(cluster))
+        await cluster.change_service(desired=1)
+        await cluster.until(lambda: has_running(cluster, 1))
+        [leaving] = [one for one in await _live(cluster) if one.desired is DesiredStatus.STOPPED]
+        await cluster.until(lambda: _is(cluster, leaving.task_id, TaskStatus.DEACTIVATING))
+    assert runs(cluster) == 2
+    began = time.monotonic()
+    async with cluster.acting("another", replace(PACE, drain=2.0)):
+        await cluster.until(lambda: _has_stopped(cluster, leaving.task_id))
+    assert time.monotonic() - began >= 2.0
+    assert runs(cluster) == 1
+
+
+async def _live(cluster: Cluster) -> list[Task]:
+    return [as_task(record) for record in await cluster.database.read(tasks.live(KEY))]
+
+
+async def _is(cluster: Cluster, task_id: str, status: TaskStatus) -> bool:
+    return (await cluster.task(task_id)).status is status
+
+
+async def test_an_engine_that_hangs_is_not_placed_on_and_is_lost_no_sooner_than_one_that_is_gone(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr(fleet, "UNREACHABLE_AFTER", 0.3)
+    monkeypatch.setattr(fleet, "RESYNC_EVERY", 0.1)
+    await cluster.create_service(await cluster.register())
+    async with cluster.acting(pace=replace(PACE, lost_after=600.0)):
+        await cluster.until(lambda: _is_steady(cluster))
+        cluster.engines["e1"].hangs = True
+        await cluster.until(lambda: _is_said_to_be_connected(cluster, "e1", is_so=False))
+        assert await has_running(cluster, 2)
+        cluster.engines["e1"].hangs = False
+        await cluster.until(lambda: _is_said_to_be_connected(cluster, "e1", is_so=True))
+    assert runs(cluster) == 2
+
+
+async def _is_said_to_be_connected(cluster: Cluster, name: str, *, is_so: bool) -> bool:
+    return (await cluster.instance(name)).connected is is_so
 
 
 async def test_tasks_of_a_lost_engine_are_replaced_and_stopped_when_it_returns(cluster: Cluster) -> None:

@@ -37,6 +37,7 @@ class Admin:
     status: int = 200
     breaks_off: int = 0
     fails: int = 0
+    failure: int = 500
     port: int = 0
     told: list[tuple[str, list[str]]] = field(default_factory=list)
     """What it was asked to do, and the addresses that came with it."""
@@ -50,7 +51,7 @@ class Admin:
             length = int(head.lower().partition("content-length: ")[2].partition("\r")[0])
             upstreams = json.loads(await reader.readexactly(length))
             self.told.append((head.partition(" HTTP/")[0], [one["dial"] for one in upstreams]))
-            status = 500 if self.fails else self.status
+            status = self.failure if self.fails else self.status
             self.fails = max(0, self.fails - 1)
             writer.write(b"HTTP/1.1 %d So\r\nContent-Length: 0\r\n\r\n" % status)
             await writer.drain()
@@ -133,6 +134,21 @@ async def test_connections_that_break_off_are_tried_again(admin: Admin, proxy: C
 async def test_what_failed_inside_it_is_tried_again(admin: Admin, proxy: CaddyUpstreams) -> None:
     admin.fails = 1
     await publish(proxy, facts([8001]))
+    await publish(proxy, facts([8001]))
+    assert admin.told == [(WEB, ["127.0.0.1:8001"])] * 2
+
+
+async def test_a_change_that_it_could_not_carry_out_is_tried_again(
+    admin: Admin, proxy: CaddyUpstreams, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    admin.fails, admin.failure = 1, 400
+    await publish(proxy, facts([8001]))
+    assert admin.told == [(WEB, ["127.0.0.1:8001"])] * 2
+
+
+async def test_is_told_again_where_another_process_acted_meanwhile(admin: Admin, proxy: CaddyUpstreams) -> None:
+    await publish(proxy, facts([8001]))
+    proxy.forget(KEY)
     await publish(proxy, facts([8001]))
     assert admin.told == [(WEB, ["127.0.0.1:8001"])] * 2
 

@@ -17,7 +17,7 @@ from tests.fixtures.two_engines import Link, NetworkedEngine, PairServer
 from tests.serving import free_port
 from tests.tools import find_tool, run, running
 
-pytestmark = [pytest.mark.real, pytest.mark.long, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.real, pytest.mark.timeout(600)]
 CLUSTER = "traffic"
 CLIENTS = 4
 MOST_REQUESTS = 20_000
@@ -107,7 +107,8 @@ def site(engines: tuple[NetworkedEngine, NetworkedEngine], tmp_path: Path) -> It
     """Afterwards nothing of the service runs."""
     engine, _ = engines
     admin, port = free_port(), free_port()
-    settings = {"ESTIVA_CADDY_ADMIN": f"http://{engine.link.there}:{admin}", "ESTIVA_TASK_DRAIN": "2"}  # as it is unset
+    patient = {"ESTIVA_TASK_DRAIN": "2", "ESTIVA_TASK_LOST_AFTER": "60"}  # as they are unset
+    settings = {"ESTIVA_CADDY_ADMIN": f"http://{engine.link.there}:{admin}", **patient}
     server = PairServer(tmp_path, engines, settings)
     with caddy_running(engine.link, tmp_path, admin, port):
         server.start()
