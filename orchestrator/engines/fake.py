@@ -1,7 +1,7 @@
 """An engine in memory, on a clock that tests turn, whose images behave as they are told to.
 
 It keeps the contract of `Driver` (tests/contracts/test_engine.py runs on it and on Docker), except where a test asks
-for a fault: `down`, `hangs`, `stale_list`, `taken_ports`, and what a `Behaviour` refuses.
+for a fault: `down`, `speaks`, `stale_list`, `taken_ports`, and what a `Behaviour` refuses.
 """
 
 import asyncio
@@ -49,8 +49,9 @@ class FakeEngine:
         self.about = info or EngineInfo("fake", "fake", "1", cpu=4096, memory=16384, architecture="amd64")
         self.images: dict[str, Behaviour] = {}
         self.down = False
-        self.hangs = False
-        """Whoever asks what it is waits, until this is no longer so."""
+        self.speaks = asyncio.Event()
+        """Cleared, it hangs: whoever asks what it is waits."""
+        self.speaks.set()
         self.stale_list = False
         """`tasks()` lists containers that died by themselves as running; `task()` is right (ORCHESTRATOR.md part 2)."""
         self.taken_ports: set[tuple[int, str]] = set()
@@ -85,8 +86,7 @@ class FakeEngine:
 
     async def info(self) -> EngineInfo:
         """What it was told to be."""
-        while self.hangs:
-            await asyncio.sleep(0.01)
+        await self.speaks.wait()
         self._answer()
         return self.about
 

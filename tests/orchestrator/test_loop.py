@@ -228,10 +228,10 @@ async def test_an_engine_that_hangs_is_not_placed_on_and_is_lost_no_sooner_than_
     await cluster.create_service(await cluster.register())
     async with cluster.acting(pace=replace(PACE, lost_after=600.0)):
         await cluster.until(lambda: _is_steady(cluster))
-        cluster.engines["e1"].hangs = True
+        cluster.engines["e1"].speaks.clear()
         await cluster.until(lambda: _is_said_to_be_connected(cluster, "e1", is_so=False))
         assert await has_running(cluster, 2)
-        cluster.engines["e1"].hangs = False
+        cluster.engines["e1"].speaks.set()
         await cluster.until(lambda: _is_said_to_be_connected(cluster, "e1", is_so=True))
     assert runs(cluster) == 2
 
