@@ -1,7 +1,7 @@
 """One call of an operation: who asks, of which account's registry, and for what."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,6 +35,8 @@ class Call:
     """Where the registry of an account is for this client, such as `http://127.0.0.1:5000`."""
     account: str
     """The account whose registry is asked: `registryId`, else the caller's."""
+    resources: Sequence[str] = ()
+    """The ARNs on which policies allowed it; `*` for none in particular."""
 
     @property
     def base_url(self) -> str:
@@ -103,17 +105,17 @@ class Call:
 
 Handler = Callable[[Call], Awaitable[Answer]]
 Resources = Callable[[Call], list[str]]
-Context = Callable[[Call], Mapping[str, str]]
+Context = Callable[[Call, str], Mapping[str, str]]
 
 
-def _nothing(call: Call) -> Mapping[str, str]:
+def _nothing(call: Call, resource: str) -> Mapping[str, str]:
     return {}
 
 
 class Operation(NamedTuple):
     """What does an operation, and the resources on which its action has to be allowed, each of them.
 
-    `context` adds condition keys that policies may ask of this operation, such as its tag.
+    `context` adds condition keys that policies may ask of this operation on one of them, such as its tag.
     """
 
     handler: Handler

@@ -1,7 +1,7 @@
 """ECS's account settings. They are kept and given back; ARNs are long and tags are checked by policies anyhow."""
 
 from aws.call import Answer, Call
-from aws.ecs_asking import database
+from aws.ecs_asking import database, recorded
 from aws.ecs_names import invalid
 from storage.metadata import account_settings
 from storage.metadata.database import Work
@@ -17,6 +17,16 @@ DEFAULTS = {
     "serviceLongArnFormat": "enabled",
     "tagResourceAuthorization": "off",
     "taskLongArnFormat": "enabled",
+}
+_SWITCH = frozenset({"enabled", "disabled"})
+_VALUES = {
+    "awsvpcTrunking": _SWITCH,
+    "containerInsights": _SWITCH | {"enhanced"},
+    "defaultLogDriverMode": frozenset({"blocking", "non-blocking"}),
+    "fargateFIPSMode": _SWITCH,
+    "fargateTaskRetirementWaitPeriod": frozenset({"0", "7", "14"}),
+    "guardDutyActivate": frozenset({"on", "off"}),
+    "tagResourceAuthorization": frozenset({"on", "off"}),
 }
 _FIXED = ("containerInstanceLongArnFormat", "serviceLongArnFormat", "taskLongArnFormat")
 
@@ -54,7 +64,7 @@ async def delete_account_setting(call: Call) -> Answer:
     def work() -> Work[bool]:
         return (yield from account_settings.delete(call.account_key, principal, name))
 
-    await database(call).write(work)
+    await database(call).write(lambda: recorded(call, work, target=f"account-setting/{name}"))
     value = before.get(name, DEFAULTS.get(name, ""))
     return {"setting": {"name": name, "value": value, "principalArn": principal, "type": "user"}}
 
@@ -63,11 +73,15 @@ async def _put(call: Call, principal: str) -> Answer:
     name, value = call.input["name"], call.input["value"]
     if name not in DEFAULTS:
         raise invalid(f"The setting {name} is not known to this server.")
-    if not 0 < len(value) <= 64:
-        raise invalid("The value of a setting has 1 to 64 characters.")
     if name in _FIXED and value != "enabled":
         raise invalid("You cannot disable the setting: ARNs are long here.")
-    await database(call).write(lambda: account_settings.put(call.account_key, principal, name, value))
+    if value not in _VALUES.get(name, (value,)):
+        raise invalid(f"The value of {name} is one of {', '.join(sorted(_VALUES[name]))}.")
+
+    def work() -> Work[None]:
+        yield from account_settings.put(call.account_key, principal, name, value)
+
+    await database(call).write(lambda: recorded(call, work, target=f"account-setting/{name}"))
     shown = principal or f"arn:aws:iam::{call.account}:root"
     return {"setting": {"name": name, "value": value, "principalArn": shown, "type": "user"}}
 

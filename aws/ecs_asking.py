@@ -8,15 +8,22 @@ from aws.ecs_names import cluster_of, invalid
 from aws.errors import AwsError
 from aws.paging import Asked
 from orchestrator.rules import DefinitionInvalid
-from storage.metadata import clusters
+from storage.metadata import audit, clusters
 from storage.metadata.clusters import ClusterKey, ClusterRecord
 from storage.metadata.database import ConstraintError, Database, Work
 
 T = TypeVar("T")
 Tags = Sequence[Mapping[str, str]]
+Facts = Mapping[str, Any]
 MOST_TAGS = 50
 MOST_NAMED = 100
 _TRIES = 5
+_NOT_TOLD = frozenset({"clientToken", "instanceIdentityDocument", "instanceIdentityDocumentSignature"})
+
+
+def nothing_more(done: object) -> Facts:
+    """The result adds nothing to what was asked."""
+    return {}
 
 
 def database(call: Call) -> Database:
@@ -24,13 +31,35 @@ def database(call: Call) -> Database:
     return call.parts.ecs.database
 
 
-async def change(call: Call, key: ClusterKey, work: Callable[[], Work[T]]) -> T:
-    """The result of work in one transaction; whoever acts for the cluster is told. AwsError."""
+async def change(
+    call: Call, key: ClusterKey, work: Callable[[], Work[T]], made: Callable[[T], Facts] = nothing_more
+) -> T:
+    """The result of work in one transaction, with its lines in the audit trail. AwsError.
+
+    Whoever acts for the cluster is told. `made` says what the trail should know of the result.
+    """
     try:
-        done = await _again(call, work)
+        done = await _again(call, lambda: recorded(call, work, made))
     except DefinitionInvalid as error:
         raise AwsError("ClientException", str(error)) from None
     call.parts.ecs.wake(key)
+    return done
+
+
+def recorded(
+    call: Call, work: Callable[[], Work[T]], made: Callable[[T], Facts] = nothing_more, target: str = ""
+) -> Work[T]:
+    """The work, and in its transaction a line in the audit trail for each resource that the request is about.
+
+    A line says what was given as a number, a word or a switch: nothing of these is secret.
+    """
+    done = yield from work()
+    given = {name: value for name, value in call.input.items() if isinstance(value, str | int | float)}
+    facts = {name: value for name, value in given.items() if name not in _NOT_TOLD} | dict(made(done))
+    if call.account_key:
+        facts["account"] = call.account_key
+    for named in [target] if target else [resource.split(":", 5)[-1] for resource in call.resources]:
+        yield from audit.record(call.actor, call.operation, named, **facts)
     return done
 
 
@@ -126,7 +155,9 @@ def missing(arn: str) -> Mapping[str, str]:
 
 
 def at_most_named(names: Sequence[str], what: str, most: int = MOST_NAMED) -> Sequence[str]:
-    """The names, which are not too many. AwsError."""
+    """The names, of which there are some and not too many. AwsError."""
+    if not names:
+        raise invalid(f"{what} cannot be empty.")
     if len(names) > most:
         raise invalid(f"{what} can have at most {most} items.")
     return names

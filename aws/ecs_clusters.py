@@ -1,5 +1,6 @@
 """ECS operations on clusters."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -17,7 +18,7 @@ from aws.ecs_asking import (
     refuse_unsupported,
     require,
 )
-from aws.ecs_names import DEFAULT_CLUSTER, arns, cluster_named, cluster_of, name_checked
+from aws.ecs_names import DEFAULT_CLUSTER, arns, cluster_named, cluster_of, invalid, name_checked
 from aws.errors import AwsError
 from orchestrator.acting import is_local
 from storage.metadata import clusters, container_instances, services, tasks
@@ -27,6 +28,8 @@ from storage.metadata.database import Work
 
 RUNNING = 4
 _KEPT = ("settings", "configuration")
+_LAUNCH_TYPES = {"EC2": "EC2", "FARGATE": "Fargate", "EXTERNAL": "External"}
+_INSIGHTS = frozenset({"enabled", "disabled", "enhanced"})
 _CONTAINS = {
     "ClusterContainsContainerInstancesException": "The Cluster cannot be deleted while Container Instances are active "
     "or draining.",
@@ -40,7 +43,7 @@ async def create_cluster(call: Call) -> Answer:
     refuse_unsupported(call, "capacityProviders", "defaultCapacityProviderStrategy", "serviceConnectDefaults")
     name = name_checked(call.input.get("clusterName") or DEFAULT_CLUSTER, "clusterName")
     key = ClusterKey(call.account_key, name)
-    document = {member: call.input[member] for member in _KEPT if member in call.input}
+    document = _kept(call)
     document["tags"] = parse_tags(call.input.get("tags", ()))
 
     def work() -> Work[Mapping[str, Any]]:
@@ -111,7 +114,7 @@ async def update_cluster_settings(call: Call) -> Answer:
 
 async def _update(call: Call) -> Answer:
     key = cluster_of(call)
-    changes = {member: call.input[member] for member in _KEPT if member in call.input}
+    changes = _kept(call)
 
     def work() -> Work[Mapping[str, Any]]:
         record = yield from active(key)
@@ -120,6 +123,35 @@ async def _update(call: Call) -> Answer:
         return (yield from described(call, changed))
 
     return {"cluster": await change(call, key, work)}
+
+
+def _kept(call: Call) -> dict[str, Any]:
+    """What a cluster keeps of what is given. AwsError."""
+    settings = call.input.get("settings", ())
+    values = [one.get("value") for one in settings]
+    if len(values) > 1 or not set(values) <= _INSIGHTS:
+        raise invalid(f"settings: containerInsights is one of {', '.join(sorted(_INSIGHTS))}, and there once.")
+    return {member: call.input[member] for member in _KEPT if member in call.input}
+
+
+def _statistics(key: ClusterKey) -> Work[list[Mapping[str, str]]]:
+    """Tasks and services by the launch type that was asked for; AWS gives the numbers as text."""
+    counted = Counter(
+        f"{'running' if task.status == RUNNING else 'pending'}{_launch_type(task.document)}TasksCount"
+        for task in (yield from tasks.live(key))
+        if task.status <= RUNNING
+    )
+    counted += Counter(
+        f"{service.status.lower()}{_launch_type(service.document)}ServiceCount"
+        for service in (yield from services.page(key, "", 1000))
+    )
+    names = [f"{state}{kind}TasksCount" for kind in _LAUNCH_TYPES.values() for state in ("running", "pending")]
+    names += [f"{state}{kind}ServiceCount" for kind in _LAUNCH_TYPES.values() for state in ("active", "draining")]
+    return [{"name": name, "value": str(counted[name])} for name in names]
+
+
+def _launch_type(document: Mapping[str, Any]) -> str:
+    return _LAUNCH_TYPES.get(document.get("launchType") or "EC2", "EC2")
 
 
 def described(call: Call, record: ClusterRecord) -> Work[Mapping[str, Any]]:
@@ -136,15 +168,17 @@ def described(call: Call, record: ClusterRecord) -> Work[Mapping[str, Any]]:
         "runningTasksCount": sum(number for (_, status), number in counts.items() if status == RUNNING),
         "pendingTasksCount": sum(number for (_, status), number in counts.items() if status < RUNNING),
         "activeServicesCount": sum(one.status == "ACTIVE" for one in of_cluster),
-        "statistics": [],
+        "statistics": (yield from _statistics(key)) if included(call, "STATISTICS") else [],
         "tags": [],
-        "settings": document.get("settings", []),
+        "settings": [],
         "capacityProviders": [],
         "defaultCapacityProviderStrategy": [],
     }
     creating = call.operation != "DescribeClusters"
     if creating or included(call, "TAGS"):
         shown["tags"] = document.get("tags", [])
+    if creating or included(call, "SETTINGS"):
+        shown["settings"] = document.get("settings", [])
     if (creating or included(call, "CONFIGURATIONS")) and "configuration" in document:
         shown["configuration"] = document["configuration"]
     return shown

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from aws.call import Answer, Call
-from aws.ecs_asking import at_most_named, database, included, page_of, parse_tags
+from aws.ecs_asking import at_most_named, database, included, page_of, parse_tags, recorded
 from aws.ecs_names import arns, client_error, invalid, revision_named
 from aws.ecs_parts import Found
 from orchestrator.definition import NetworkMode, TaskDefinition
@@ -30,9 +30,11 @@ async def register_task_definition(call: Call) -> Answer:
     found = await images_of(call, definition)
     digests = {container: str(image.digest) for container, image in found.items() if image.digest is not None}
     document = {**document, "registeredBy": call.caller.principal.in_policies(call.parts.account).arn}
-    record = await database(call).write(
-        lambda: task_definitions.register(call.account_key, definition.family, document, digests, tags)
-    )
+
+    def work() -> Work[DefinitionRecord]:
+        return (yield from task_definitions.register(call.account_key, definition.family, document, digests, tags))
+
+    record = await database(call).write(lambda: recorded(call, work, lambda made: {"revision": made.revision}))
     return {"taskDefinition": described(call, record), "tags": record.tags}
 
 
@@ -56,7 +58,8 @@ async def deregister_task_definition(call: Call) -> Answer:
         yield from task_definitions.set_status(record, task_definitions.INACTIVE)
         return (yield from _again(record))
 
-    return {"taskDefinition": described(call, await database(call).write(work))}
+    done = await database(call).write(lambda: recorded(call, work, target=_target(record)))
+    return {"taskDefinition": described(call, done)}
 
 
 async def delete_task_definitions(call: Call) -> Answer:
@@ -72,7 +75,7 @@ async def delete_task_definitions(call: Call) -> Answer:
             reason = "The specified task definition is still in ACTIVE status. Please deregister it first."
             failures.append({"arn": arn, "reason": reason})
             continue
-        deleted.append(await database(call).write(lambda record=record: _delete(call, record)))  # type: ignore[misc]
+        deleted.append(await _delete(call, record))
     return {"taskDefinitions": deleted, "failures": failures}
 
 
@@ -156,8 +159,16 @@ def _again(record: DefinitionRecord) -> Work[DefinitionRecord]:
     return (yield from task_definitions.find(record.account, record.family, record.revision)) or record
 
 
-def _delete(call: Call, record: DefinitionRecord) -> Work[Mapping[str, Any]]:
-    yield from task_definitions.set_status(record, task_definitions.DELETING)
-    shown = yield from _again(record)
-    yield from task_definitions.forget(shown)
-    return described(call, shown)
+async def _delete(call: Call, record: DefinitionRecord) -> Mapping[str, Any]:
+    def work() -> Work[Mapping[str, Any]]:
+        yield from task_definitions.set_status(record, task_definitions.DELETING)
+        shown = yield from _again(record)
+        yield from task_definitions.forget(shown)
+        return described(call, shown)
+
+    return await database(call).write(lambda: recorded(call, work, target=_target(record)))
+
+
+def _target(record: DefinitionRecord) -> str:
+    """As the audit trail names it."""
+    return f"task-definition/{record.family}:{record.revision}"

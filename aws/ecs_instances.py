@@ -33,7 +33,7 @@ from storage.metadata.database import Work
 
 ENGINE = "engine"
 """The attribute that says where the engine is."""
-_ENDPOINT = re.compile(r"unix:///[\x21-\x7e]{1,200}|tcp://[A-Za-z0-9.:\[\]-]{1,250}")
+_ENDPOINT = re.compile(r"unix:///[\x21-\x7e]{1,200}|tcp(?:\+tls)?://[A-Za-z0-9.:\[\]-]{1,250}")
 _ARCHITECTURES = {"x86_64": "amd64", "arm64": "arm64"}
 
 
@@ -45,7 +45,7 @@ async def register_container_instance(call: Call) -> Answer:
     attributes = {one["name"]: one.get("value", "") for one in given.get("attributes", ())}
     endpoint = attributes.pop(ENGINE, "")
     if _ENDPOINT.fullmatch(endpoint) is None:
-        raise invalid("The attribute engine says where the engine is: unix:///PATH or tcp://HOST:PORT.")
+        raise invalid("The attribute engine says where the engine is: unix:///PATH, tcp://HOST:PORT or tcp+tls://…")
     named = given.get("containerInstanceArn")
     instance = Instance(
         uuid.uuid4().hex if named is None else identifier(call, named, "container-instance", key),

@@ -87,7 +87,7 @@ async def run_task(call: Call) -> Answer:
             yield from client_tokens.enter(call.account_key, call.operation, f"{key.cluster}/{token}", record)
         return shown, failures
 
-    shown, failures = await change(call, key, work)
+    shown, failures = await change(call, key, work, _launched)
     return {"tasks": shown, "failures": failures}
 
 
@@ -115,8 +115,12 @@ async def start_task(call: Call) -> Answer:
                 shown.append((yield from _enter(call, key, launch, instance.instance_id)))
         return shown, failures
 
-    shown, failures = await change(call, key, work)
+    shown, failures = await change(call, key, work, _launched)
     return {"tasks": shown, "failures": failures}
+
+
+def _launched(entered: Entered) -> Mapping[str, Any]:
+    return {"tasks": [one["taskArn"].rpartition(":")[2] for one in entered[0]]}
 
 
 async def _launch(call: Call) -> Launch:
@@ -125,6 +129,10 @@ async def _launch(call: Call) -> Launch:
     started_by = given.get("startedBy")
     if started_by is not None and len(started_by) > 128:
         raise invalid("startedBy can have at most 128 characters.")
+    if given.get("group", "").startswith("service:"):
+        raise invalid("Invalid namespace for group.")
+    if given.get("propagateTags") == "SERVICE":
+        raise invalid("Invalid value for propagateTags: a task that no service keeps has no tags of one.")
     document = {name: given[name] for name in _KEPT if name in given}
     try:
         definition = overridden(read(record), document)
@@ -142,7 +150,7 @@ async def _launch(call: Call) -> Launch:
         found,
         given.get("group") or f"family:{record.family}",
         started_by,
-        parse_placement(call, record.document),
+        parse_placement(call),
         document,
         demand_of(definition, architectures),
     )

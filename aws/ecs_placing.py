@@ -1,8 +1,5 @@
 """Placement as requests say it."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from aws.call import Call
 from aws.ecs_asking import unsupported
 from aws.ecs_names import invalid
@@ -12,9 +9,9 @@ from orchestrator.state import Placement
 _MOST = 10
 
 
-def parse_placement(call: Call, definition: Mapping[str, Any]) -> Placement:
-    """Strategies and constraints of the request, and the constraints of the task definition's document. AwsError."""
-    constraints = [*definition.get("placementConstraints", ()), *call.input.get("placementConstraints", ())]
+def parse_placement(call: Call) -> Placement:
+    """Strategies and constraints of the request. AwsError."""
+    constraints = call.input.get("placementConstraints", ())
     strategies = call.input.get("placementStrategy", ())
     if len(constraints) > _MOST or len(strategies) > 5:
         raise invalid("There can be at most 10 placement constraints and 5 placement strategies.")
@@ -33,6 +30,8 @@ def _strategy(kind: str, field: str) -> tuple[str, str]:
 
 
 def _constraint(kind: str, expression: str) -> tuple[str, str]:
+    if kind == "distinctInstance" and expression:
+        raise invalid("The placement constraint distinctInstance takes no expression.")
     if kind == "memberOf" and MEMBER_OF.match(expression) is None:
         raise unsupported("placementConstraints.expression other than one comparison with == or !=")
     return kind, expression

@@ -1,5 +1,6 @@
 """The resources on which ECS's actions count in policies: as AWS's own list of them has it."""
 
+import re
 from collections.abc import Mapping
 
 from aws.call import Call
@@ -8,11 +9,21 @@ from storage.metadata.clusters import ClusterKey
 
 CLUSTER = "ecs:cluster"
 """The condition key of the cluster that a request is about."""
+_WITHIN = re.compile(
+    r"(?P<before>arn:[^:/]*:ecs:[^:/]*:[^:/]*):(?:cluster/(?P<itself>[^/]+)"
+    r"|(?:service|task|container-instance|service-deployment|service-revision)/(?P<cluster>[^/]+)/.+)"
+)
 
 
-def in_cluster(call: Call) -> Mapping[str, str]:
-    """The cluster, as a condition key."""
+def in_cluster(call: Call, resource: str) -> Mapping[str, str]:
+    """The cluster of the request, as a condition key."""
     return {CLUSTER: arns(call).cluster(cluster_of(call))}
+
+
+def of_resource(call: Call, resource: str) -> Mapping[str, str]:
+    """The cluster that the resource is, or is in, as a condition key: its ARN says which. Definitions are in none."""
+    found = _WITHIN.fullmatch(resource)
+    return {} if found is None else {CLUSTER: f"{found['before']}:cluster/{found['itself'] or found['cluster']}"}
 
 
 def cluster(call: Call) -> list[str]:

@@ -15,6 +15,7 @@ MOST_TASKS = 10_000
 _UNSUPPORTED = (
     "capacityProviderStrategy",
     "loadBalancers",
+    "role",
     "serviceRegistries",
     "serviceConnectConfiguration.enabled",
     "volumeConfigurations",

@@ -20,6 +20,7 @@ from storage.metadata.services import ServiceRecord
 LIVE_TASKS = 10_000
 _DEFAULTS: Mapping[str, Any] = {
     "launchType": "EC2",
+    "availabilityZoneRebalancing": "DISABLED",
     "loadBalancers": [],
     "serviceRegistries": [],
     "placementConstraints": [],

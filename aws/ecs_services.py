@@ -98,8 +98,7 @@ def _made_before(call: Call, key: ClusterKey, name: str) -> Work[bool]:
 def _new(call: Call, key: ClusterKey) -> Service:
     given = call.input
     strategy = SchedulingStrategy(given.get("schedulingStrategy", "REPLICA"))
-    if strategy is _DAEMON and given.get("desiredCount"):
-        raise invalid("The daemon scheduling strategy does not support a desired count for services.")
+    _check_daemon(given, strategy)
     if strategy is not _DAEMON and "desiredCount" not in given:
         raise invalid("DesiredCount can not be null for the scheduling strategy REPLICA.")
     return Service(
@@ -109,11 +108,20 @@ def _new(call: Call, key: ClusterKey) -> Service:
         desired_count(given, 0),
         strategy,
         parse_settings(given, defaults_of(strategy), strategy is _DAEMON),
-        parse_placement(call, {}),
+        parse_placement(call),
         time.time(),
         grace_period(given),
         deploys_on_push(given.get("tags", ())),
     )
+
+
+def _check_daemon(given: Mapping[str, Any], strategy: SchedulingStrategy) -> None:
+    if strategy is not _DAEMON:
+        return
+    if given.get("desiredCount"):
+        raise invalid("The daemon scheduling strategy does not support a desired count for services.")
+    if given.get("placementStrategy"):
+        raise invalid("The daemon scheduling strategy does not support a placement strategy for services.")
 
 
 async def update_service(call: Call) -> Answer:
@@ -164,14 +172,13 @@ async def _next_rollout(call: Call, key: ClusterKey, before: ServiceRecord) -> R
 def _changed(call: Call, service: Service) -> Service:
     given = call.input
     daemon = service.strategy is _DAEMON
-    if daemon and given.get("desiredCount"):
-        raise invalid("The daemon scheduling strategy does not support a desired count for services.")
+    _check_daemon(given, service.strategy)
     placed = any(member in given for member in ("placementStrategy", "placementConstraints"))
     return replace(
         service,
         desired=desired_count(given, service.desired),
         settings=parse_settings(given, service.settings, daemon),
-        placement=parse_placement(call, {}) if placed else service.placement,
+        placement=parse_placement(call) if placed else service.placement,
         grace_period=grace_period(given, service.grace_period),
     )
 
@@ -235,6 +242,8 @@ async def describe_services(call: Call) -> Answer:
 async def list_services(call: Call) -> Answer:
     """The ARNs of services, page by page, by default of ten."""
     key, asked = await require_cluster(call), page_of(call, 10)
+    if call.input.get("resourceManagementType") == "ECS":
+        return {"serviceArns": []}  # that is what AWS calls services of Express Mode
     records = await database(call).read(services.page(key, asked.position, asked.size + 1))
     strategy, launch = call.input.get("schedulingStrategy"), call.input.get("launchType")
     return {

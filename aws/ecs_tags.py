@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from aws.call import Answer, Call
-from aws.ecs_asking import Tags, change, database, merged, require
+from aws.ecs_asking import Tags, change, database, merged, parse_tags, require
 from aws.ecs_names import invalid
 from aws.ecs_service_settings import checked_tags, deploys_on_push
 from aws.errors import AwsError
@@ -22,7 +22,7 @@ KINDS = ("cluster", "service", "task", "task-definition", "container-instance")
 
 async def tag_resource(call: Call) -> Answer:
     """Set tags of a resource."""
-    given = call.input["tags"]
+    given = parse_tags(call.input["tags"])
     _, kind, _ = parse_resource(call)
 
     def move(before: Tags) -> Tags:
@@ -73,9 +73,15 @@ def _tagged(account: str, kind: str, path: Sequence[str], move: Change) -> Work[
     before: Tags = record.document.get("tags", [])
     after = move(before)
     if after != before:
+        _require_active(kind, record)
         changed = replace(record, document={**record.document, "tags": after})
         require((yield from _store(changed, after)))
     return after
+
+
+def _require_active(kind: str, record: Any) -> None:
+    if kind in ("cluster", "service") and record.status == clusters.INACTIVE:
+        raise invalid(f"The specified {kind} is inactive. Specify an active {kind} and try again.")
 
 
 def _find(key: ClusterKey, kind: str, identifier: str) -> Work[Any]:

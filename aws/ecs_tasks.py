@@ -76,6 +76,8 @@ async def list_tasks(call: Call) -> Answer:
     refuse_unsupported(call, "daemonName")
     key = await require_cluster(call)
     given, asked = call.input, page_of(call)
+    if given.get("desiredStatus") == "PENDING":
+        return {"taskArns": []}  # no task is ever wanted to be pending
     service, instance = given.get("serviceName"), given.get("containerInstance")
     if service is not None:
         service = identifier(call, service, "service", key)

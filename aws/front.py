@@ -192,9 +192,9 @@ async def _send(send: Send, response: _Response, request_id: str) -> None:
 
 
 async def _run(operation: Operation, call: Call) -> Mapping[str, Any]:
-    context = operation.context(call)
-    for resource in operation.resources(call):
-        await call.require(f"{call.service}:{call.operation}", resource, **context)
+    call.resources = operation.resources(call)
+    for resource in call.resources:
+        await call.require(f"{call.service}:{call.operation}", resource, **operation.context(call, resource))
     return await operation.handler(call)
 
 

@@ -30,7 +30,7 @@ def repository(call: Call) -> list[str]:
     return [call.arn(call.name())]
 
 
-def image_tag(call: Call) -> Mapping[str, str]:
+def image_tag(call: Call, resource: str) -> Mapping[str, str]:
     """The tag that the request is about, where it is about one."""
     tag = call.input.get("imageTag")
     return {} if tag is None else {IMAGE_TAG: tag}

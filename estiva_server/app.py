@@ -248,7 +248,7 @@ class _Doors:
 def _tasks_api(parts: Parts) -> TasksAPI:
     security = parts.security
     operating = Operating(security.admission, security.account)
-    return TasksAPI(operating, parts.orchestration.looking, parts.settings.region)
+    return TasksAPI(operating, parts.orchestration.looking, parts.settings.region, parts.database)
 
 
 def _token_api(security: Security) -> TokenAPI:

@@ -208,6 +208,8 @@ class TaskDefinition:
     """As image platforms name it, `amd64` or `arm64`, where `runtimePlatform` names one."""
     pid_mode: str | None = None
     ipc_mode: str | None = None
+    placement_constraints: tuple[tuple[str, str], ...] = ()
+    """Kind and expression of what every task of it asks of its instance."""
 
     def container(self, name: str) -> ContainerDefinition:
         """The container of this name; KeyError."""

@@ -88,6 +88,7 @@ def parse(document: Document, revision: int = 0) -> TaskDefinition:
         _ARCHITECTURES.get(platform.get("cpuArchitecture", "")),
         document.get("pidMode"),
         document.get("ipcMode"),
+        tuple((one.get("type", ""), one.get("expression", "")) for one in document.get("placementConstraints", ())),
     )
     rules.check(definition)
     return definition
@@ -140,8 +141,13 @@ def _unsupported_of(container: Document) -> Iterator[str]:
         yield "logConfiguration.secretOptions"
     if any("containerPortRange" in port for port in container.get("portMappings", ())):
         yield "portMappings.containerPortRange"
-    if any(one["type"] != "GPU" for one in container.get("resourceRequirements", ())):
+    if container.get("logConfiguration", {}).get("logDriver") == "awsfirelens":
+        yield "logConfiguration.logDriver awsfirelens"
+    requirements = container.get("resourceRequirements", ())
+    if any(one["type"] != "GPU" for one in requirements):
         yield "resourceRequirements"
+    if any("sharingStrategy" in one for one in requirements):
+        yield "resourceRequirements.sharingStrategy"
 
 
 def _container_with_defaults(container: Document) -> Document:
@@ -151,7 +157,7 @@ def _container_with_defaults(container: Document) -> Document:
 
 
 def _container(given: Document, mode: NetworkMode) -> ContainerDefinition:
-    requirements = {one["type"]: one["value"] for one in given.get("resourceRequirements", ())}
+    requirements = {one["type"]: one.get("value", "") for one in given.get("resourceRequirements", ())}
     plain: dict[str, Any] = {field: given[name] for name, field in _AS_GIVEN.items() if name in given}
     plain |= {field: tuple(given[name]) for name, field in _LISTS_OF_TEXT.items() if name in given}
     return ContainerDefinition(

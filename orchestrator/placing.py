@@ -5,7 +5,7 @@ import heapq
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.definition import NetworkMode, TaskDefinition
 from orchestrator.state import Instance, InstanceStatus, Placement, Resources, Task, TaskStatus
@@ -35,6 +35,8 @@ class Demand:
     """Processors that its images are for, as image platforms name them; empty: any."""
     checked: bool = False
     """Whether an essential container has a health check: then that says when a task is healthy."""
+    constraints: tuple[tuple[str, str], ...] = ()
+    """The definition's own, which hold beside those of whoever launches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ def demand_of(definition: TaskDefinition, architectures: Iterable[str] = ()) -> 
         Resources(cpu if definition.cpu is None else definition.cpu, definition.memory or memory, ports),
         wanted,
         any(each.essential and each.health_check is not None for each in containers),
+        definition.placement_constraints,
     )
 
 
@@ -142,7 +145,7 @@ class Chooser:
     ) -> None:
         self._room = room
         self._demand = demand
-        self._placement = placement
+        self._placement = replace(placement, constraints=(*placement.constraints, *demand.constraints))
         self._counts = Counter(siblings or {})
         self._reasons: dict[str, str] = {}
         self._strategies = placement.strategies or DEFAULT_STRATEGIES

@@ -10,13 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from orchestrator.engines import HealthStatus
-from orchestrator.placing import Chooser, Demand, NoRoom, Room, unable_to_place
+from orchestrator.placing import Chooser, Demand, NoRoom, Room, satisfies, unable_to_place
 from orchestrator.rollout import INCONSISTENT, THROTTLED_AFTER, breaker_open, completed
 from orchestrator.state import (
     Deployment,
     DesiredStatus,
     Instance,
     InstanceStatus,
+    Placement,
     RolloutState,
     SchedulingStrategy,
     Service,
@@ -188,13 +189,16 @@ class _Step:
         self.stopped: set[str] = set()
 
     def eligible(self) -> list[Instance]:
-        """The instances that a daemon has a task on."""
+        """The instances that a daemon has a task on: those that keep the constraints."""
         there = Counter(task.instance_id for task in self.mine)
+        members = [*self.service.placement.constraints, *self.demand.constraints]
+        placement = Placement(constraints=tuple(one for one in members if one[0] == "memberOf"))
         wanted = Demand(architectures=self.demand.architectures)
         return [
             instance
             for _, instance in sorted(self.scene.instances.items())
             if instance.status is InstanceStatus.ACTIVE
+            and satisfies(instance, placement, {})
             and (self.scene.room.lacks(instance, wanted) is None or there[instance.instance_id])
         ]
 

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from orchestrator.definition import Condition, ContainerDefinition, NetworkMode, TaskDefinition
+from orchestrator.placing import MEMBER_OF
 
 LEAST_MEMORY = 6
 """MiB: what engines take as the least."""
@@ -38,6 +39,9 @@ def check(definition: TaskDefinition) -> None:
             rule(definition, container)
     if not any(container.essential for container in definition.containers):
         raise DefinitionInvalid("There should be at least one essential container in the task definition.")
+    for kind, expression in definition.placement_constraints:
+        if kind == "memberOf" and MEMBER_OF.match(expression) is None:
+            raise not_supported("placementConstraints.expression other than one comparison with == or !=")
     _check_names(definition)
     _check_ports(definition)
     _check_order(definition)

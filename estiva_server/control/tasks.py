@@ -13,9 +13,10 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from auth.access import refuse
+from aws.ecs_resources import CLUSTER
 from estiva.errors import NotFound, RequestInvalid, TooManyRequests, Unavailable
 from estiva_server.control.interactive import PROTOCOL, Malformed, TypingAlong, size_of
-from estiva_server.control.operating import Operating, body_of
+from estiva_server.control.operating import Operating, actor_of, body_of
 from estiva_server.control.routing import route
 from orchestrator.engines import EngineDown, LogLine, Refused
 from orchestrator.facts import ClusterFacts
@@ -23,7 +24,10 @@ from orchestrator.looking import Looking
 from orchestrator.overrides import read
 from orchestrator.state import Task
 from orchestrator.targets import addresses, caddy, targets, traefik
+from storage.metadata import audit
+from storage.metadata.audit import Actor
 from storage.metadata.clusters import ClusterKey
+from storage.metadata.database import Database
 
 LINES = "application/x-ndjson"
 LONGEST_TAIL = 100_000
@@ -32,12 +36,13 @@ MOST_TYPED_AT = 64
 
 
 class TasksAPI:
-    """Looks at what runs. `region` is that of ARNs in policies."""
+    """Looks at what runs. `region` is that of ARNs in policies; `database` has the audit trail."""
 
-    def __init__(self, operating: Operating, looking: Looking, region: str) -> None:
+    def __init__(self, operating: Operating, looking: Looking, region: str, database: Database) -> None:
         self._operating = operating
         self._looking = looking
         self._region = region
+        self._database = database
         self._typed_at = 0
 
     def routes(self) -> list[Route]:
@@ -97,7 +102,7 @@ class TasksAPI:
 
     async def logs(self, request: Request) -> Response:
         """What a container wrote: a JSON object per line, with `at`, `stream` and `text`."""
-        key, task = await self._task(request, "logs:GetLogEvents")
+        key, task, _ = await self._task(request, "logs:GetLogEvents")
         container = _container(task, request.query_params.get("container"))
         lines = self._looking.logs(key, task, container, _log_options(request))
         first = await _first(lines)
@@ -108,16 +113,20 @@ class TasksAPI:
 
         Where the request wants an upgrade, it is typed at while it runs (`interactive.py`).
         """
-        key, task = await self._task(request, "ecs:ExecuteCommand")
+        key, task, actor = await self._task(request, "ecs:ExecuteCommand")
         body = await body_of(request, container=str, command=list, stdin=str, terminal=bool, size=list)
         command = body.get("command") or []
         if not command or not all(isinstance(word, str) and "\0" not in word for word in command):
             raise RequestInvalid("command is a list of words")
         container = _container(task, body.get("container"))
-        if request.headers.get("upgrade", "").lower() == PROTOCOL:
-            return await self._interactive(key, task, container, tuple(command), body)
-        if body.keys() & {"terminal", "size"}:
+        upgrade = request.headers.get("upgrade", "").lower() == PROTOCOL
+        if not upgrade and body.keys() & {"terminal", "size"}:
             raise RequestInvalid(f"terminal and size want Upgrade: {PROTOCOL}")
+        target = f"task/{key.cluster}/{task.task_id}"  # what follows the program may be secret
+        facts = {"container": container, "program": command[0]}
+        await self._database.write(lambda: audit.record(actor, "ExecuteCommand", target, **facts))
+        if upgrade:
+            return await self._interactive(key, task, container, tuple(command), body)
         output = self._output(key, task, container, tuple(command), body.get("stdin", ""))
         first = await _first(output)
         return StreamingResponse(_after(first, output), media_type=LINES)
@@ -160,24 +169,27 @@ class TasksAPI:
 
     async def _facts(self, request: Request, action: str, kind: str) -> ClusterFacts:
         cluster = request.path_params["cluster"]
-        await self._admit(request, action, f"{kind}/{cluster}/*")
+        await self._admit(request, action, f"{kind}/{cluster}/*", cluster)
         facts = await self._looking.facts(ClusterKey("", cluster))
         if facts is None:
             raise NotFound(f"there is no cluster {cluster[:255]}")
         return facts
 
-    async def _task(self, request: Request, action: str) -> tuple[ClusterKey, Task]:
+    async def _task(self, request: Request, action: str) -> tuple[ClusterKey, Task, Actor]:
         key, task_id = ClusterKey("", request.path_params["cluster"]), request.path_params["task"]
-        await self._admit(request, action, f"task/{key.cluster}/{task_id}")
+        actor = await self._admit(request, action, f"task/{key.cluster}/{task_id}", key.cluster)
         task = await self._looking.task(key, task_id)
         if task is None:
             raise NotFound(f"there is no task {task_id[:64]} in cluster {key.cluster[:255]}")
-        return key, task
+        return key, task, actor
 
-    async def _admit(self, request: Request, action: str, resource: str) -> None:
+    async def _admit(self, request: Request, action: str, resource: str, cluster: str | None = None) -> Actor:
+        """Who asks, where policies allow it. The cluster that it is about is a condition key. Unauthorized, Denied."""
         caller = await self._operating.caller(request)
-        arn = f"arn:aws:ecs:{self._region}:{self._operating.account}:{resource}"
-        refuse(caller, await self._operating.admission.access.decide(caller, action, arn))
+        own = f"arn:aws:ecs:{self._region}:{self._operating.account}:"
+        about = {} if cluster is None else {CLUSTER: f"{own}cluster/{cluster}"}
+        refuse(caller, await self._operating.admission.access.decide(caller, action, f"{own}{resource}", **about))
+        return actor_of(caller)
 
 
 def _shown(task: Task) -> Mapping[str, Any]:

@@ -181,6 +181,9 @@ def test_behaviour_16_commands_run_in_a_task_with_their_input_and_exit_code(serv
     *output, last = [json.loads(line) for line in server.api(path, body).splitlines()]
     assert b"".join(base64.b64decode(one["data"]) for one in output if one["stream"] == "stdout") == b"hello"
     assert last == {"exit_code": 7}
+    told = json.loads(server.api("audit?action=ExecuteCommand"))["records"][0]
+    assert told["target"] == f"task/default/{arn.rpartition('/')[2]}"
+    assert told["detail"] == {"container": "web", "program": "sh"}
     refused = server.estiva("exec", "--container", "other", arn, "--", "true")
     assert (refused.returncode, refused.stderr.strip()) == (1, "estiva: container is one of web")
 

@@ -125,3 +125,14 @@ def test_an_instance_whose_port_is_taken_or_whose_disk_is_full_is_passed_by() ->
     instances = [instance("a", taken_ports=frozenset({(8080, "tcp")})), instance("b", disk_full=True)]
     assert placed(instances, 1, Placement(), wants_port) == ["{'a': 'RESOURCE:PORTS', 'b': 'RESOURCE:DISK'}"]
     assert placed(instances, 1, Placement()) == ["a"]
+
+
+def test_what_the_definition_asks_of_its_instance_counts_beside_what_the_service_asks() -> None:
+    instances = [
+        instance("a", attributes={"rack": "north", "disk": "ssd"}),
+        instance("b", attributes={"rack": "north"}),
+        instance("c", attributes={"disk": "ssd"}),
+    ]
+    demand = Demand(Resources(64, 64), constraints=(("memberOf", "attribute:rack == north"),))
+    of_service = Placement(constraints=(("memberOf", "attribute:disk == ssd"),))
+    assert placed(instances, 2, of_service, demand) == ["a", "a"]

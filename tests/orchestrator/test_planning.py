@@ -215,6 +215,16 @@ def test_draining_an_instance_starts_replacements_first() -> None:
     assert len(world.running()) == 2
 
 
+def test_a_daemon_has_a_task_only_where_the_definition_may_run() -> None:
+    instances = {name: instance(name, attributes={"rack": name}) for name in ("north", "south")}
+    demand = Demand(Resources(64, 64), constraints=(("memberOf", "attribute:rack == north"),))
+    world = World(
+        strategy=SchedulingStrategy.DAEMON, settings=DeploymentSettings(100, 0), instances=instances, demand=demand
+    )
+    world.settle(10)
+    assert [task.instance_id for task in world.tasks.values()] == ["north"]
+
+
 def test_a_daemon_has_one_task_on_each_instance() -> None:
     world = World(strategy=SchedulingStrategy.DAEMON, settings=DeploymentSettings(100, 0))
     world.settle(10)
