@@ -32,7 +32,7 @@ serve: setup-runtime ## Run the registry on 127.0.0.1:5000 (more options: make s
 
 .PHONY: test
 test: setup ## Run the tests that need no network, no daemon and no other tool
-	@$(VENV)/python -m pytest -m 'not real' $(ARGS)
+	@$(VENV)/python -m pytest -m 'not real and not fault' $(ARGS)
 
 .PHONY: check
 check: setup ## Check format, lint, types and the import contracts
@@ -43,20 +43,24 @@ check: setup ## Check format, lint, types and the import contracts
 
 .PHONY: test-real
 test-real: setup-clients ## Run the tests with real clients: docker, podman, buildah, skopeo, containerd, crane, oras, helm
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest -m 'real and not long' $(ARGS)
+	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest -m 'real and not long and not fault' $(ARGS)
 
 .PHONY: conformance
 conformance: setup ## Run the official OCI conformance suite against a registry started for it
 	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python scripts/conformance.py $(ARGS)
 
+# Three at a time, for they wait a lot.
+FAULTS := @PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest tests/faults tests/estiva_server/test_draining.py \
+	-n 3 --dist worksteal
+
 .PHONY: faults
 faults: setup ## Kill the registry, cut its power, fill its disk, all for long: prints docs/reliability.md's figures (root)
-	@PATH="$(CURDIR)/.tools/bin:$$PATH" $(VENV)/python -m pytest tests/faults tests/estiva_server/test_draining.py \
-		tests/orchestrator/test_on_two_engines.py::test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing $(ARGS)
+	$(FAULTS) $(ARGS) \
+		tests/orchestrator/test_on_two_engines.py::test_many_tasks_are_spread_evenly_run_once_each_and_leave_nothing
 
 .PHONY: faults-short
-faults-short: setup ## The short form of the same: CI runs it as a part of test and test-real
-	@$(MAKE) --no-print-directory faults ARGS="-m 'not long' $(ARGS)"
+faults-short: setup ## The short form of the same, every fault of it: a few minutes (root)
+	$(FAULTS) -m 'not long' $(ARGS)
 
 .PHONY: bench
 bench: setup ## Measure, side by side with other registries (figures, not pass or fail)

@@ -2,7 +2,8 @@
 
 The database first, then the blobs: a blob's bytes are there before a row names them, and stay in the trash after the
 last row has gone, so every blob that the copied database knows is found. Blobs never change, so a backup into a
-folder that holds an older one copies only what is new, and removes what the database no longer knows last.
+folder that holds an older one copies only what is new, and removes what the database no longer knows last. The bytes
+of a blob that is known to be bad are not copied; a copy from before it went bad stays, and is put back with the rest.
 """
 
 import contextlib
@@ -37,6 +38,8 @@ class Copied:
     copied: int
     """Those of them that were not there yet."""
     copied_bytes: int
+    left_out: int
+    """Blobs that are known to be bad, and of which there is no older copy either."""
 
 
 def refuse_elsewhere(environment: Mapping[str, str]) -> None:
@@ -88,36 +91,52 @@ def restore(source: Path, data: Path) -> Copied:
         snapshot.hold(draft, HOLD_AFTER_RESTORE)
         if (source / MASTER_KEY).is_file():
             _copy_file(source / MASTER_KEY, data / MASTER_KEY)
-        copied = _copy_blobs(draft, source / BLOBS, data / BLOBS)
+        copied = _copy_blobs(draft, source / BLOBS, data / BLOBS, suspect=True)
         draft.replace(data / DATABASE)
         sync_directory(data)
     return copied
 
 
-def _copy_blobs(database: Path, source: Path, target: Path) -> Copied:
-    blobs = copied = copied_bytes = 0
+def _copy_blobs(database: Path, source: Path, target: Path, *, suspect: bool = False) -> Copied:
+    """Make the target hold the bytes of every good blob; with `suspect`, those of bad ones too where the source has them.
+
+    The database goes on to call those bad until somebody has read them.
+    """
+    blobs = copied = copied_bytes = left_out = 0
     folders: set[Path] = set()
-    for key, size in snapshot.live_keys(database):
-        blobs += 1
-        copy = target / key
-        if copy.is_file() and copy.stat().st_size == size:
+    for key, size, good in snapshot.stored_keys(database):
+        present = _has(target / key, size)
+        if not (good or present or (suspect and _has(source / key, size))):
+            left_out += 1
             continue
-        if copy.parent not in folders:
-            make_directory(copy.parent.absolute())
-            folders.add(copy.parent)
-        try:
-            _copy_file(source / key, copy)
-        except FileNotFoundError:
-            raise BackupError(f"the bytes of a blob are gone: {key}; `estiva fsck` tells more") from None
+        blobs += 1
+        if present:
+            continue
+        _copy_blob(source / key, target / key, folders)
         copied += 1
         copied_bytes += size
     for folder in folders:
         sync_directory(folder)
-    return Copied(blobs, copied, copied_bytes)
+    return Copied(blobs, copied, copied_bytes, left_out)
+
+
+def _has(file: Path, size: int) -> bool:
+    return file.is_file() and file.stat().st_size == size
+
+
+def _copy_blob(source: Path, target: Path, folders: set[Path]) -> None:
+    """Copy it into its folder, which is then one of `folders`: those that are to be synced."""
+    if target.parent not in folders:
+        make_directory(target.parent.absolute())
+        folders.add(target.parent)
+    try:
+        _copy_file(source, target)
+    except FileNotFoundError:
+        raise BackupError(f"the bytes of a blob are gone: {source.name}; `estiva fsck` tells more") from None
 
 
 def _remove_unknown(database: Path, blobs: Path) -> None:
-    known = {key for key, _ in snapshot.live_keys(database)}
+    known = {key for key, _, _ in snapshot.stored_keys(database)}
     for file in sorted(blobs.glob("*/*/*")):
         if file.relative_to(blobs).as_posix() not in known:
             file.unlink()

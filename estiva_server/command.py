@@ -93,3 +93,6 @@ def _report(done: str, work: "Callable[[], Copied]") -> None:
         typer.echo(f"estiva: {error}", err=True)
         raise typer.Exit(1) from None
     typer.echo(f"{done} {copied.blobs} blobs; {copied.copied} of them copied, {copied.copied_bytes} bytes")
+    if copied.left_out:
+        told = f"left out {copied.left_out} blobs that are known to be bad; `estiva scrub --bad` names them"
+        typer.echo(f"estiva: {told}", err=True)

@@ -32,7 +32,8 @@ def hold(database: Path, seconds: float) -> None:
         connection.execute(HOLD, [seconds])
 
 
-def live_keys(database: Path) -> Iterator[tuple[str, int]]:
-    """The storage keys of all good blobs, with their lengths. sqlite3.Error."""
+def stored_keys(database: Path) -> Iterator[tuple[str, int, bool]]:
+    """The storage keys of all blobs, their lengths, and whether their bytes are good as far as is known. sqlite3.Error."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
-        yield from connection.execute("SELECT store_key, size FROM blobs WHERE state = 'live'")
+        for key, size, state in connection.execute("SELECT store_key, size, state FROM blobs"):
+            yield key, size, state == "live"

@@ -105,6 +105,49 @@ async def test_what_the_database_no_longer_knows_leaves_the_backup(
     assert list((tmp_path / "backup" / "blobs").glob("*/*/*")) == []
 
 
+async def rotten(registry: Registry, data: Path, content: bytes) -> None:
+    """Let the bytes of that blob go bad, and be found to be."""
+    (file,) = (data / "blobs").rglob(f"{Digest.of(content).hex}.*")
+    file.chmod(0o644)
+    file.write_bytes(bytes(len(content)))
+    await registry.scrubbing.begin(0)
+    assert (await registry.scrubbing.run()).corrupt == 1
+
+
+async def test_a_backup_keeps_its_good_copy_of_a_blob_that_went_bad_and_so_does_what_is_restored(
+    registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path
+) -> None:
+    await push_blob(registry, b"layer")
+    back_up(data, tmp_path / "backup")
+    await rotten(registry, data, b"layer")
+    done = back_up(data, tmp_path / "backup")
+    assert (done.blobs, done.copied, done.left_out) == (1, 0, 0)
+    assert restore(tmp_path / "backup", tmp_path / "again").copied == 1
+    database = SQLiteDatabase(tmp_path / "again" / "estiva.db")
+    try:
+        restored = registry_on(database, FilesystemBlobStore(tmp_path / "again"), threads)
+        await restored.scrubbing.begin(0)
+        assert (await restored.scrubbing.run()).healed == 1
+        assert await restored.scrubbing.bad() == []
+    finally:
+        await database.close()
+    assert await check(tmp_path / "again", threads) == 1
+
+
+async def test_a_blob_that_was_bad_before_the_first_backup_is_left_out_and_told(
+    registry: Registry, data: Path, tmp_path: Path
+) -> None:
+    for content in (b"good", b"bad"):
+        await push_blob(registry, content)
+    await rotten(registry, data, b"bad")
+    done = await asyncio.to_thread(CliRunner().invoke, build(), ["backup", "--data", str(data), str(tmp_path / "b")])
+    assert done.exit_code == 0
+    assert "backed up 1 blobs" in done.stdout
+    assert "left out 1 blobs that are known to be bad" in done.stderr
+    restored = restore(tmp_path / "b", tmp_path / "again")
+    assert (restored.blobs, restored.left_out) == (1, 1)
+
+
 async def test_a_backup_that_is_cut_off_leaves_the_older_one_whole(
     registry: Registry, data: Path, threads: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,6 +12,8 @@ import pytest
 from tests.estiva_server.process import Served, eventually, serving
 from tests.fixtures.documents import named
 
+pytestmark = pytest.mark.fault
+
 SMALL, LARGE = b"x" * 2_000, b"y" * 2_000_000
 
 
