@@ -98,7 +98,7 @@ def restore(source: Path, data: Path) -> Copied:
 
 
 def _copy_blobs(database: Path, source: Path, target: Path, *, suspect: bool = False) -> Copied:
-    """Make the target hold the bytes of every good blob; with `suspect`, those of bad ones too where the source has them.
+    """Bring the bytes of every good blob to the target; with `suspect`, of bad ones too where the source has them.
 
     The database goes on to call those bad until somebody has read them.
     """

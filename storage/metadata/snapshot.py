@@ -33,7 +33,7 @@ def hold(database: Path, seconds: float) -> None:
 
 
 def stored_keys(database: Path) -> Iterator[tuple[str, int, bool]]:
-    """The storage keys of all blobs, their lengths, and whether their bytes are good as far as is known. sqlite3.Error."""
+    """The storage keys of all blobs, their lengths, and whether they are good as far as is known. sqlite3.Error."""
     with contextlib.closing(sqlite3.connect(database)) as connection:
         for key, size, state in connection.execute("SELECT store_key, size, state FROM blobs"):
             yield key, size, state == "live"

@@ -4,12 +4,13 @@ import contextlib
 import re
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.estiva_server.process import Served, eventually, serving
+from tests.faults.observed import Stopwatch, children
 from tests.fixtures.documents import named
 
 pytestmark = pytest.mark.fault
@@ -62,19 +63,33 @@ def uploads(served: Served) -> Iterator[list[Unfinished]]:
         yield begun
 
 
+def soon(served: Served, holds: Callable[[], bool], seconds: float) -> None:
+    """Return as soon as it holds; AssertionError where the server had so many seconds to run, and it does not."""
+    watch = Stopwatch(served.process.pid, *children(served.process.pid))
+    while not holds():
+        assert watch.seconds() < seconds
+        time.sleep(0.03)
+
+
+def has_ended(served: Served) -> Callable[[], bool]:
+    """Whether the server is gone."""
+    return lambda: served.process.poll() is not None
+
+
 @pytest.mark.parametrize(("workers", "seconds"), [(1, 3.0), (2, 0.5)])
 def test_uploads_in_flight_end_well_and_nobody_new_comes_in(tmp_path: Path, workers: int, seconds: float) -> None:
     with serving(tmp_path, "--workers", str(workers)) as served, served.client() as idle:
         assert idle.ask("GET", "/v2/").status == 200
         with uploads(served) as begun:
             served.terminate()
-            eventually(lambda: not served.accepts(), 5)
+            soon(served, lambda: not served.accepts(), 5)
             time.sleep(seconds)
             assert served.process.poll() is None
             for upload in begun:
                 upload.finish()
                 assert upload.answer().startswith(b"HTTP/1.1 201 Created\r\n")
-        assert served.process.wait(10) == 0
+        soon(served, has_ended(served), 10)
+        assert served.process.wait() == 0
         for content in (SMALL, LARGE):
             assert content in [path.read_bytes() for path in (served.data / "blobs").rglob("*.*")]
 
@@ -82,15 +97,15 @@ def test_uploads_in_flight_end_well_and_nobody_new_comes_in(tmp_path: Path, work
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     with serving(tmp_path, "--workers", "2") as served, uploads(served):
         served.terminate()
-        eventually(lambda: not served.accepts(), 5)
+        soon(served, lambda: not served.accepts(), 5)
         time.sleep(0.5)
         assert served.process.poll() is None
         served.terminate()
-        served.process.wait(5)
+        soon(served, has_ended(served), 5)
 
 
 def test_what_does_not_end_in_time_is_cut_off(tmp_path: Path) -> None:
     with serving(tmp_path, environment={"ESTIVA_DRAIN_TIMEOUT": "1"}) as served, uploads(served) as begun:
         served.terminate()
-        served.process.wait(8)
+        soon(served, has_ended(served), 8)
         assert not [upload for upload in begun if b" 201 " in upload.answer()]

@@ -1,5 +1,6 @@
 """What the kernel tells of a running process."""
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -36,6 +37,37 @@ def settles(measure: Callable[[], int], most: int, patience: float = 10) -> int:
     while (value := measure()) > most and time.monotonic() < deadline:
         time.sleep(0.05)
     return value
+
+
+def children(pid: int) -> list[int]:
+    """The processes that it started, as long as they are there."""
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+class Stopwatch:
+    """Seconds since it was begun, without those that this thread and the processes waited for a processor.
+
+    How long a registry takes is its own; how long it waits until the machine lets it run is not, and beside other
+    load, of which nobody who runs tests knows, that is many times as long.
+    """
+
+    def __init__(self, *processes: int) -> None:
+        self._queues = [Path("/proc/thread-self/schedstat"), *(Path(f"/proc/{pid}/schedstat") for pid in processes)]
+        self._begun = time.monotonic()
+        self._before = [_queued(queue) for queue in self._queues]
+        self._last = list(self._before)
+
+    def seconds(self) -> float:
+        """As of now; a process that has ended by now waits no longer, but did until it was last asked for."""
+        self._last = [max(last, _queued(queue)) for queue, last in zip(self._queues, self._last, strict=True)]
+        return time.monotonic() - self._begun - (sum(self._last) - sum(self._before))
+
+
+def _queued(queue: Path) -> float:
+    """Seconds that a thread was ready to run and did not."""
+    with contextlib.suppress(OSError):
+        return int(queue.read_text().split()[1]) / 1e9
+    return 0.0
 
 
 def _status(pid: int, name: str) -> int:
