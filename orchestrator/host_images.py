@@ -89,9 +89,9 @@ class HostImages:
             self._changed()
 
     async def _pull_on(self, engine: Engine, deployment: Deployment, record: DefinitionRecord) -> None:
-        for image, auth in await self._launching.ahead(deployment, record):
+        for image, authorize in self._launching.ahead(deployment, record):
             try:
-                await engine.driver.pull(image, auth)
+                await engine.driver.pull(image, authorize)
             except (EngineDown, Refused) as why:
                 logger.info("engine %s does not pull %s ahead: %s", engine.instance_id, image.reference, why)
 

@@ -2,13 +2,14 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from auth.pull_tokens import USERNAME, PullTokens
 from estiva.digest import Digest
 from estiva.errors import RegistryError
 from orchestrator.definition import ContainerDefinition, TaskDefinition
-from orchestrator.engines import ContainerSpec, Image, PullAuth, Refused, TaskSpec
+from orchestrator.engines import Authorize, ContainerSpec, Image, PullAuth, Refused, TaskSpec
 from orchestrator.facts import ReadDefinition
 from orchestrator.own import OwnRegistry
 from orchestrator.records import as_task
@@ -74,12 +75,12 @@ class Launching:
         arn = self._meanings.arn(key, task.task_id)
         return TaskSpec(task.task_id, arn, key.cluster, definition, tuple(specs), task.service, task.deployment)
 
-    async def auth(self, key: ClusterKey, task: Task, named: str) -> PullAuth | None:
+    async def auth(self, task: Task, named: str) -> PullAuth | None:
         """The right to pull one image for ten minutes, noted in the audit trail; None where none is needed."""
         service = f" of service {task.service}" if task.service else ""
         return await self._auth(task.task_id, f"task {task.task_id}{service}", named)
 
-    async def ahead(self, deployment: Deployment, record: DefinitionRecord) -> Sequence[tuple[Image, PullAuth | None]]:
+    def ahead(self, deployment: Deployment, record: DefinitionRecord) -> Sequence[tuple[Image, Authorize]]:
         """What a deployment's tasks will have to pull, as far as it is pinned, each with the right to do it."""
         definition = self._meanings.read(record)
         found = []
@@ -88,8 +89,8 @@ class Launching:
         for container in definition.containers:
             digest = deployment.images.get(container.name)
             if digest is not None and not container.resolves_at_launch:
-                auth = await self._auth(identifier, puller, container.image)
-                found.append((self._own.image(container.image, digest), auth))
+                authorize = partial(self._auth, identifier, puller, container.image)
+                found.append((self._own.image(container.image, digest), authorize))
         return found
 
     @property

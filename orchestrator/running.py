@@ -141,8 +141,7 @@ class TaskRun:
         named = container.definition.image
         for wait in (*PULL_TRIES, None):
             try:
-                auth = await self._launching.auth(self.key, task, named)
-                return await self._driver.pull(container.image, auth)
+                return await self._driver.pull(container.image, partial(self._launching.auth, task, named))
             except Refused as why:
                 why = why.about(container.definition.name)
                 true = await self._launching.true_refusal(named, container.image.digest, why)

@@ -4,7 +4,7 @@ A driver remembers nothing between calls: what exists on the engine is the state
 is idempotent and has a deadline, so that whatever was cut off is healed by calling again.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -83,6 +83,10 @@ class PullAuth:
 
     username: str
     password: str = field(repr=False)
+
+
+Authorize = Callable[[], Awaitable[PullAuth | None]]
+"""What gives the right to pull one image, where it is asked for; None where none is needed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,10 +215,11 @@ class Driver(Protocol):
         """What the engine is and has."""
         ...
 
-    async def pull(self, image: Image, auth: PullAuth | None) -> Digest | None:
+    async def pull(self, image: Image, authorize: Authorize) -> Digest | None:
         """Have the image here; no work where its digest is. Pulls of the same image at once are one. Refused.
 
-        Returns the digest that will run, where the engine tells it.
+        Returns the digest that will run, where the engine tells it. `authorize` is asked only where there is something
+        to pull, once for those who want it at once.
         """
         ...
 

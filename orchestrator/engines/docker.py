@@ -14,12 +14,12 @@ from weakref import WeakValueDictionary
 
 from estiva.digest import Digest
 from orchestrator.engines import (
+    Authorize,
     EngineDown,
     EngineInfo,
     Exec,
     Image,
     LogLine,
-    PullAuth,
     Refused,
     TaskSpec,
     TaskView,
@@ -80,9 +80,9 @@ class DockerEngine:
             live_restore=bool(told.get("LiveRestoreEnabled")),
         )
 
-    async def pull(self, image: Image, auth: PullAuth | None) -> Digest | None:
+    async def pull(self, image: Image, authorize: Authorize) -> Digest | None:
         """See `Driver.pull`. Only those that fail for good are `lasting`; the others are tried again by the caller."""
-        return await self._pulls.pull(image, auth)
+        return await self._pulls.pull(image, authorize)
 
     async def advance(self, task: TaskSpec) -> TaskView:
         """See `Driver.advance`."""

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from estiva.digest import Digest
-from orchestrator.engines import EngineDown, Image, PullAuth, Refused
+from orchestrator.engines import Authorize, EngineDown, Image, PullAuth, Refused
 from orchestrator.engines.docker_errors import PULL, pull_refusal
 from orchestrator.engines.docker_http import JSON, ApiError, DockerHTTP
 from orchestrator.engines.docker_views import seconds
@@ -29,13 +29,13 @@ class Pulls:
         self.asked_at: dict[str, float] = {}
         """Reference → Unix seconds."""
 
-    async def pull(self, image: Image, auth: PullAuth | None) -> Digest | None:
+    async def pull(self, image: Image, authorize: Authorize) -> Digest | None:
         """See `Driver.pull`. Who waits may go away: the pull goes on for those who come later."""
         reference = image.reference
         self.asked_at[reference] = time.time()
         flight = self._under_way.get(reference)
         if flight is None:
-            flight = asyncio.ensure_future(self._pull(image, auth))
+            flight = asyncio.ensure_future(self._pull(image, authorize))
             self._under_way[reference] = flight
             flight.add_done_callback(lambda done: self._landed(reference, done))
         return await asyncio.shield(flight)
@@ -68,10 +68,11 @@ class Pulls:
         if not flight.cancelled():
             flight.exception()  # whoever waited was told; nobody may have
 
-    async def _pull(self, image: Image, auth: PullAuth | None) -> Digest | None:
+    async def _pull(self, image: Image, authorize: Authorize) -> Digest | None:
         # By digest, what is here is right. A tag is asked for each time: the registry may be away, but not wrong.
         if image.digest is not None and await self._inspected(image) is not None:
             return image.digest
+        auth = await authorize()
         query = {"fromImage": image.repository, "tag": str(image.digest or image.tag or "latest")}
         headers = {"X-Registry-Auth": _encoded(image, auth)} if auth is not None else {}
         try:

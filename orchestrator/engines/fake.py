@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from estiva.digest import Digest
 from orchestrator.definition import ContainerDefinition, NetworkMode
 from orchestrator.engines import (
+    Authorize,
     ContainerSpec,
     ContainerStatus,
     EngineDown,
@@ -21,7 +22,6 @@ from orchestrator.engines import (
     Image,
     LogLine,
     NetworkBinding,
-    PullAuth,
     Refused,
     TaskSpec,
     TaskView,
@@ -90,13 +90,14 @@ class FakeEngine:
         self._answer()
         return self.about
 
-    async def pull(self, image: Image, auth: PullAuth | None) -> Digest | None:
+    async def pull(self, image: Image, authorize: Authorize) -> Digest | None:
         """See `Driver.pull`."""
         self._answer()
         behaviour = self._behaviour(image)
         digest = image.digest or behaviour.digest
         # By digest what is here is used as it is; a tag is asked for each time.
         if image.digest is None or image.reference not in self.present:
+            await authorize()
             if behaviour.refuses_pull is not None:
                 raise behaviour.refuses_pull
             self.pulls.append(image.reference)

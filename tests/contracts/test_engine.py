@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 
+from estiva.digest import Digest
 from orchestrator.definition import Condition, Dependency, PortMapping, RestartPolicy
-from orchestrator.engines import ContainerStatus, HealthStatus, Refused, TaskView
+from orchestrator.engines import ContainerStatus, HealthStatus, PullAuth, Refused, TaskView
 from tests.fixtures.engines import (
     FakeWorld,
     World,
     container,
+    given,
     go_on,
     names,
     pulled,
@@ -123,9 +126,27 @@ async def test_says_why_a_container_cannot_start(world: World) -> None:
 
 async def test_says_that_an_image_is_not_there(world: World) -> None:
     with pytest.raises(Refused, match=r"^CannotPull") as refused:
-        await world.driver.pull(world.absent(), world.auth)
+        await world.driver.pull(world.absent(), given(world.auth))
 
     assert refused.value.lasting
+
+
+async def test_asks_for_the_right_to_pull_only_where_there_is_something_to_pull(world: World) -> None:
+    asked: list[str] = []
+
+    async def authorize() -> PullAuth | None:
+        asked.append("asked")
+        return world.auth
+
+    image = container(world, "stays", "app").image
+    digest = await world.driver.pull(image, given(world.auth)) or Digest.of(b"the one in memory")
+    known = replace(image, digest=digest, tag=None)
+    await world.driver.pull(known, given(world.auth))
+    assert await world.driver.pull(known, authorize) == digest
+    assert asked == []
+    with pytest.raises(Refused):
+        await world.driver.pull(world.absent(), authorize)
+    assert asked == ["asked"]
 
 
 async def test_creates_nothing_from_an_image_that_was_not_pulled(world: World) -> None:

@@ -2,13 +2,17 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from auth.pull_tokens import PullTokens
+from auth.sealing import Seal
 from estiva.digest import Digest
 from orchestrator import fleet
-from orchestrator.engines import Image, PullAuth
+from orchestrator.engines import Authorize, Image
 from orchestrator.state import StopCode
+from storage.metadata import audit
 from storage.metadata.database import Database
 from tests.fixtures.orchestrated import REGISTRY, Cluster, engine
 
@@ -96,6 +100,21 @@ async def is_full(cluster: Cluster, *, is_so: bool) -> bool:
     return (await cluster.instance("e1")).disk_full is is_so
 
 
+async def test_a_right_to_pull_is_given_and_noted_only_where_something_is_pulled(cluster: Cluster) -> None:
+    cluster.tokens = PullTokens(Seal(bytes(32)))
+    async with cluster.acting():
+        for number, instance in enumerate(("e1", "e1", "e2"), 1):
+            await cluster.run_task(await cluster.register(), instance)
+            await cluster.until(partial(have_begun, cluster, number))
+    first, _, third = sorted(task.task_id for task in await cluster.running())
+    noted = await cluster.database.read(audit.page(1 << 62, 10))
+    assert [(one.actor, one.action) for one in noted] == [(f"task/{each}", "PullImage") for each in (third, first)]
+
+
+async def have_begun(cluster: Cluster, number: int) -> bool:
+    return len(await cluster.running()) == number
+
+
 async def test_a_rolling_deployment_waits_until_every_engine_has_its_image(
     cluster: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -104,11 +123,11 @@ async def test_a_rolling_deployment_waits_until_every_engine_has_its_image(
     slow = cluster.engines["e2"]
     pull = slow.pull
 
-    async def slowly(image: Image, auth: PullAuth | None) -> Digest | None:
+    async def slowly(image: Image, authorize: Authorize) -> Digest | None:
         if image.digest == new:
             asked.set()
             await held.wait()
-        return await pull(image, auth)
+        return await pull(image, authorize)
 
     monkeypatch.setattr(slow, "pull", slowly)
     async with cluster.acting():
