@@ -1,10 +1,8 @@
 """Requests onto a connection and answers from it: files by sendfile, big bodies through one buffer."""
 
-import http.client
 import os
 import selectors
 import socket
-import ssl
 import struct
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from contextlib import contextmanager
 from estiva import __version__
 from estiva.failures import ConnectionFailed, ContentInvalid
 from estiva.protocol.steps import FileSlice, Request, Response, Sink
+from estiva.wire import Answer, Connection, UnsendableHead
 
 USER_AGENT = f"estiva/{__version__}"
 TIMEOUT = 60.0
@@ -28,19 +27,18 @@ class Stopped(Exception):
     """The transfer was given up, as another part of the same work failed."""
 
 
-def send(
-    connection: http.client.HTTPConnection, request: Request, target: tuple[str, dict[str, str]], stop: Stop
-) -> None:
+def send(connection: Connection, request: Request, target: tuple[str, dict[str, str]], stop: Stop) -> None:
     """The request with its body; `target` is what the request line names, and what a proxy wants besides."""
     url, more = target
-    connection.putrequest(request.method, url, skip_host=True, skip_accept_encoding=True)
-    for name, value in (head_of(request) | more).items():
-        connection.putheader(name, value)
+    small = request.body if isinstance(request.body, bytes) else b""
     try:
+        connection.send_head(request.method, url, head_of(request) | more, small)
         _send_body(connection, request, stop)
+    except UnsendableHead as error:
+        raise ConnectionFailed(str(error)) from None
     except (BrokenPipeError, ConnectionResetError):
         # The registry may have answered before it had all, and hung up: its answer says why.
-        if connection.sock is None or not is_ready(connection.sock, selectors.EVENT_READ, 1):
+        if not is_ready(connection.sock, selectors.EVENT_READ, 1):
             raise
 
 
@@ -58,21 +56,16 @@ def length_of(request: Request) -> int:
     return len(request.body) if isinstance(request.body, bytes) else request.body.length
 
 
-def received(
-    answer: http.client.HTTPResponse, request: Request, stop: Stop, sock: socket.socket | None = None
-) -> Response:
-    """The answer, its body in the request's sink where that accepts it; from `sock` itself where it is known."""
-    headers = {name.lower(): value for name, value in answer.getheaders()}
-    response = Response(answer.status, headers, url=request.url)
+def received(answer: Answer, request: Request, stop: Stop, sock: socket.socket) -> Response:
+    """The answer that comes on `sock`, its body in the request's sink where that accepts it."""
+    response = Response(answer.status, answer.fields, url=request.url)
     if request.sink is not None and request.sink.accept(response):
         _pour(answer, request.sink, stop, sock)
         return response
-    body = answer.read(LARGEST_IN_MEMORY + 1)
-    if len(body) > LARGEST_IN_MEMORY:
-        raise ConnectionFailed(f"{request.url} answers with more than {LARGEST_IN_MEMORY} bytes")
-    if answer.length and request.method != "HEAD":
-        raise http.client.IncompleteRead(body, answer.length)
-    return Response(answer.status, headers, body, request.url)
+    try:
+        return Response(answer.status, answer.fields, answer.read(LARGEST_IN_MEMORY), request.url)
+    except ValueError as error:
+        raise ConnectionFailed(f"{request.url} answers with {error}") from None
 
 
 def is_ready(sock: socket.socket, event: int, seconds: float) -> bool:
@@ -82,13 +75,11 @@ def is_ready(sock: socket.socket, event: int, seconds: float) -> bool:
         return bool(selector.select(seconds))
 
 
-def _send_body(connection: http.client.HTTPConnection, request: Request, stop: Stop) -> None:
-    if isinstance(request.body, bytes):
-        connection.endheaders(request.body or None)
+def _send_body(connection: Connection, request: Request, stop: Stop) -> None:
+    if isinstance(request.body, bytes):  # it went with the head
         if request.sent and request.body:
             request.sent(len(request.body))
         return
-    connection.endheaders()
     for count in _send_file(connection.sock, request.body):
         if request.sent:
             request.sent(count)
@@ -102,7 +93,7 @@ def _send_file(sock: socket.socket, source: FileSlice) -> Iterator[int]:
     except OSError as error:
         raise ContentInvalid(f"cannot read {source.path}: {error.strerror}") from None
     with file:
-        if _SENDFILE and not isinstance(sock, ssl.SSLSocket):
+        if _SENDFILE and _is_plain(sock):
             yield from _by_sendfile(sock, file.fileno(), source)
             return
         file.seek(source.offset)
@@ -136,7 +127,7 @@ def _by_sendfile(sock: socket.socket, file: int, source: FileSlice) -> Iterator[
 def _waiting(sock: socket.socket) -> Iterator[bool]:
     """Let the kernel wait for the socket's timeout, not Python: one call moves a whole piece. False where it can't."""
     timeout = sock.gettimeout()
-    if not _KERNEL_WAITS or not timeout or isinstance(sock, ssl.SSLSocket):
+    if not _KERNEL_WAITS or not timeout or not _is_plain(sock):
         yield False
         return
     span = struct.pack("@ll", int(timeout), int(timeout % 1 * 1_000_000))
@@ -149,41 +140,49 @@ def _waiting(sock: socket.socket) -> Iterator[bool]:
         sock.settimeout(timeout)
 
 
+def _is_plain(sock: socket.socket) -> bool:
+    """Whether what goes over it is not encrypted."""
+    return type(sock) is socket.socket
+
+
 def _shorter(source: FileSlice) -> ContentInvalid:
     return ContentInvalid(f"{source.path} became shorter while it was sent")
 
 
-def _pour(answer: http.client.HTTPResponse, sink: Sink, stop: Stop, sock: socket.socket | None) -> None:
-    if sock is not None and answer.length:
+def _pour(answer: Answer, sink: Sink, stop: Stop, sock: socket.socket) -> None:
+    if answer.left:
         _pour_from(sock, answer, sink, stop)
+    if answer.left == 0:
+        return
     buffer = memoryview(bytearray(BUFFER))
     while count := answer.readinto(buffer):
         sink.write(buffer[:count])
         if stop():
             raise Stopped
-    if answer.length:
-        raise http.client.IncompleteRead(b"", answer.length)
 
 
-def _pour_from(sock: socket.socket, answer: http.client.HTTPResponse, sink: Sink, stop: Stop) -> None:
+def _pour_from(sock: socket.socket, answer: Answer, sink: Sink, stop: Stop) -> None:
     """What the answer's own reader holds, then all that is missing from the socket; nothing where Python waits."""
     with _waiting(sock) as kernel_waits:
         if not kernel_waits:
             return
-        buffer = memoryview(bytearray(min(BUFFER, answer.length or 0)))
-        count = answer.readinto(buffer[: len(answer.fp.peek(1))])
+        buffer = memoryview(bytearray(min(BUFFER, answer.left or 0)))
+        held = len(answer.reader.peek(1))
+        count = answer.readinto(buffer[:held]) if held else _piece(sock, answer, buffer)
         while count:
             sink.write(buffer[:count])
             if stop():
                 raise Stopped
-            count = _piece(sock, buffer[: answer.length]) if answer.length else 0
-            answer.length = (answer.length or 0) - count
-    if not answer.length:
-        answer.read()  # now that nothing is missing, it lets go of the connection
+            count = _piece(sock, answer, buffer)
 
 
-def _piece(sock: socket.socket, buffer: memoryview) -> int:
+def _piece(sock: socket.socket, answer: Answer, buffer: memoryview) -> int:
+    """The next of what is missing, past the answer's own reader; 0 where nothing is, or the connection was closed."""
+    if not answer.left:
+        return 0
     try:
-        return sock.recv_into(buffer, 0, socket.MSG_WAITALL)
+        count = sock.recv_into(buffer[: answer.left], 0, socket.MSG_WAITALL)
     except BlockingIOError:
         raise TimeoutError("timed out") from None
+    answer.left -= count
+    return count

@@ -1,47 +1,40 @@
 """HTTP over blocking sockets: connections that are used again, files that go out by sendfile, bodies read in place.
 
-The standard library's client, because big bodies are what a registry's client moves: its sockets can be handed to
-`os.sendfile`, and bodies read into one buffer (docs/performance.md has the figures).
+Big bodies are what a registry's client moves: plain sockets can be handed to `os.sendfile`, and bodies read into one
+buffer (docs/performance.md has the figures). TLS is loaded where it is spoken.
 """
 
-import http.client
 import os
 import selectors
 import socket
-import ssl
 import threading
 from base64 import b64encode
 from collections import defaultdict
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from estiva.bodies import TIMEOUT, Stop, is_ready, received, send
 from estiva.failures import ConnectionFailed
 from estiva.protocol.steps import Request, Response
+from estiva.wire import Answer, BadAnswer, Connection
 
-_FAILURES = (OSError, http.client.HTTPException)
+if TYPE_CHECKING:
+    import ssl
+
 _NOT_TLS = frozenset({"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"})
 _NOBODY_TRUSTED = frozenset({18, 19, 20, 21})
 """OpenSSL's X509_V_ERR of certificates whose issuer is not known or not trusted."""
 
 
-class _Plain(http.client.HTTPConnection):
-    """Without TLS. A host's name that is ASCII is looked up as it is: as text, Python would load Unicode's tables."""
-
-    def connect(self) -> None:
-        host: Any = self.host.encode() if self.host.isascii() else self.host
-        self.sock = socket.create_connection((host, self.port), self.timeout)
-
-
 class Connections:
     """Does requests; may be used by several threads at the same time."""
 
-    def __init__(self, *, timeout: float = TIMEOUT, context: ssl.SSLContext | None = None) -> None:
+    def __init__(self, *, timeout: float = TIMEOUT, context: "ssl.SSLContext | None" = None) -> None:
         self._timeout = timeout
         self._context = context
-        self._idle: defaultdict[tuple[str, str], list[http.client.HTTPConnection]] = defaultdict(list)
-        self._busy: set[http.client.HTTPConnection] = set()
+        self._idle: defaultdict[tuple[str, str], list[Connection]] = defaultdict(list)
+        self._busy: set[Connection] = set()
         self._lock = threading.Lock()
 
     def ask(self, request: Request, stop: Stop = lambda: False) -> Response:
@@ -69,21 +62,20 @@ class Connections:
         with self._lock:
             sockets = [connection.sock for connection in self._busy]
         for sock in sockets:
-            if sock is not None:
-                with suppress(OSError):
-                    socket.socket.shutdown(sock, socket.SHUT_RDWR)
+            with suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
-    def _take(self, place: tuple[str, str]) -> http.client.HTTPConnection | None:
+    def _take(self, place: tuple[str, str]) -> Connection | None:
         with self._lock:
             while self._idle[place]:
                 connection = self._idle[place].pop()
-                if connection.sock is not None and not is_ready(connection.sock, selectors.EVENT_READ, 0):
+                if not is_ready(connection.sock, selectors.EVENT_READ, 0):
                     return connection
                 connection.close()  # the registry has hung up, or said something nobody asked for
         return None
 
     def _exchange_on_idle(
-        self, connection: http.client.HTTPConnection, request: Request, place: tuple[str, str], stop: Stop
+        self, connection: Connection, request: Request, place: tuple[str, str], stop: Stop
     ) -> Response | None:
         """None where a connection that was idle broke before it took anything that counts."""
         try:
@@ -93,19 +85,17 @@ class Connections:
                 return None
             raise
 
-    def _exchange(
-        self, connection: http.client.HTTPConnection, request: Request, place: tuple[str, str], stop: Stop
-    ) -> Response:
+    def _exchange(self, connection: Connection, request: Request, place: tuple[str, str], stop: Stop) -> Response:
         reusable = False
         with self._lock:
             self._busy.add(connection)
         try:
             send(connection, request, self._target(place, request.url), stop)
-            with connection.getresponse() as answer:
+            with connection.receive(request.method) as answer:
                 response = received(answer, request, stop, connection.sock)
-                reusable = not answer.will_close and answer.isclosed()
+                reusable = answer.leaves_open
                 return response
-        except _FAILURES as error:
+        except OSError as error:
             raise ConnectionFailed(f"cannot reach {place[1]}: {reason(error)}") from error
         finally:
             with self._lock:
@@ -115,32 +105,31 @@ class Connections:
             if not reusable:
                 connection.close()
 
-    def connect(self, scheme: str, netloc: str) -> http.client.HTTPConnection:
+    def connect(self, scheme: str, netloc: str) -> Connection:
         """A new connection, through the proxy where there is one; ConnectionFailed. Whoever asked for it closes it."""
         proxy = proxy_of(scheme, netloc)
         try:
-            connection = self._connection(scheme, netloc, proxy)
-            connection.connect()
-        except (*_FAILURES, ValueError) as error:
+            sock = self._open(*(_address(proxy, 80) if proxy else _address_of(scheme, netloc)))
+            try:
+                return Connection(self._encrypted(sock, netloc, proxy) if scheme == "https" else sock)
+            except BaseException:
+                sock.close()
+                raise
+        except (OSError, ValueError) as error:
             raise ConnectionFailed(f"cannot reach {_shown(proxy) or netloc}: {reason(error)}") from error
-        assert connection.sock is not None
-        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
 
-    def _connection(self, scheme: str, netloc: str, proxy: str) -> http.client.HTTPConnection:
-        host, port = _address(scheme, netloc)
-        if not proxy:
-            if scheme == "http":
-                return _Plain(host, port, timeout=self._timeout)
-            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=self._tls())
-        parts = urlsplit(proxy)
-        if scheme == "http":
-            return _Plain(parts.hostname or "", parts.port or 80, timeout=self._timeout)
-        tunnel = http.client.HTTPSConnection(
-            parts.hostname or "", parts.port or 80, timeout=self._timeout, context=self._tls()
-        )
-        tunnel.set_tunnel(host, port, _proxy_authorization(proxy))
-        return tunnel
+    def _open(self, host: str, port: int) -> socket.socket:
+        """A host's name that is ASCII is looked up as it is: as text, Python would load Unicode's tables."""
+        name: Any = host.encode() if host.isascii() else host
+        sock = socket.create_connection((name, port), self._timeout)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def _encrypted(self, sock: socket.socket, netloc: str, proxy: str) -> socket.socket:
+        host, port = _address_of("https", netloc)
+        if proxy:
+            _tunnel(sock, f"[{host}]:{port}" if ":" in host else f"{host}:{port}", _proxy_authorization(proxy))
+        return self._tls().wrap_socket(sock, server_hostname=host)
 
     def _target(self, place: tuple[str, str], url: str) -> tuple[str, dict[str, str]]:
         """What the request line names, and what a proxy wants besides."""
@@ -149,13 +138,23 @@ class Connections:
         proxy = proxy_of(*place) if place[0] == "http" else ""
         return (f"http://{place[1]}{path}", _proxy_authorization(proxy)) if proxy else (path, {})
 
-    def _tls(self) -> ssl.SSLContext:
+    def _tls(self) -> "ssl.SSLContext":
         if self._context is None:
+            import ssl
+
             self._context = ssl.create_default_context()
         return self._context
 
 
-def _distrust(error: ssl.SSLCertVerificationError) -> str:
+def _tunnel(sock: socket.socket, place: str, authorization: dict[str, str]) -> None:
+    """Have the proxy on this socket pass on what follows (RFC 9110 section 9.3.6); OSError where it does not."""
+    Connection(sock).send_head("CONNECT", place, {"Host": place, **authorization})
+    with Answer(sock, "CONNECT") as answer:
+        if not 200 <= answer.status < 300:
+            raise BadAnswer(f"the proxy answers with {answer.status}")
+
+
+def _distrust(error: "ssl.SSLCertVerificationError") -> str:
     """What is wrong with a certificate, and where it is nobody's that is trusted, what to do."""
     said = error.verify_message.rstrip(".")
     if error.verify_code in _NOBODY_TRUSTED:
@@ -163,9 +162,13 @@ def _distrust(error: ssl.SSLCertVerificationError) -> str:
     return said
 
 
-def _address(scheme: str, netloc: str) -> tuple[str, int]:
-    parts = urlsplit(f"//{netloc}")
-    return parts.hostname or "", parts.port or (443 if scheme == "https" else 80)
+def _address_of(scheme: str, netloc: str) -> tuple[str, int]:
+    return _address(f"//{netloc}", 443 if scheme == "https" else 80)
+
+
+def _address(url: str, port: int) -> tuple[str, int]:
+    parts = urlsplit(url)
+    return parts.hostname or "", parts.port or port
 
 
 def proxy_of(scheme: str, netloc: str) -> str:
@@ -196,8 +199,10 @@ def _proxy_authorization(proxy: str) -> dict[str, str]:
 
 def reason(error: BaseException) -> str:
     """Why a connection failed, in a few words; of errors that wrap others, the first one's."""
+    import ssl  # only here, where something went wrong
+
     cause = error.__cause__ or error.__context__
-    if cause is not None and not isinstance(error, _FAILURES):
+    if cause is not None and not isinstance(error, OSError):
         return reason(cause)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate does not hold: {_distrust(error)}"

@@ -157,7 +157,7 @@ def trust_of(context: typer.Context) -> "ssl.SSLContext | None":
 
 
 def _reason(error: Exception) -> str:
-    from estiva.connections import reason  # with all of http.client and ssl: only where something went wrong
+    from estiva.connections import reason  # only where something went wrong
 
     return line(reason(error))
 

@@ -57,8 +57,11 @@ class Tree:
 def push_path(registry: Registry, image: ImageReference, path: Path, chosen: str, how: Pushing) -> Steps[Descriptor]:
     """Push the image in a layout (a folder, or a tar file) or in what `docker save` wrote."""
     shelf = yield Call(lambda: shelf_of(path))
+    if shelf.find("index.json"):
+        package = yield Call(lambda: read_package(shelf, chosen))
+        return (yield from push_package(registry, image, package, how))
     with workspace() as place:
-        package = yield from _packed(shelf, chosen, place)
+        package = yield from _saved(shelf, chosen, place)
         return (yield from push_package(registry, image, package, how))
 
 
@@ -228,11 +231,8 @@ def _children(stored: StoredManifest) -> list[dict[str, Any]]:
     return entries
 
 
-def _packed(shelf: Shelf, chosen: str, workspace: Path) -> Steps[Package]:
-    if shelf.find("index.json"):
-        package = yield Call(lambda: read_package(shelf, chosen))
-        assert isinstance(package, Package)
-        return package
+def _saved(shelf: Shelf, chosen: str, workspace: Path) -> Steps[Package]:
+    """What `docker save` wrote, its layers compressed."""
     from estiva.dockerarchive import as_package, saved_image
 
     saved = yield Call(lambda: saved_image(shelf, chosen))
