@@ -15,7 +15,7 @@ from orchestrator.definition import TaskDefinition
 from orchestrator.overrides import read
 from orchestrator.placing import demand_of
 from orchestrator.records import as_deployment, deployment_record
-from orchestrator.state import Deployment, RolloutState
+from orchestrator.state import Deployment, RolloutState, SchedulingStrategy, Service
 from orchestrator.succeeding import new_deployment_id
 from storage.metadata import deployments
 from storage.metadata.clusters import ClusterKey
@@ -55,6 +55,11 @@ async def rollout_again(call: Call, definition: TaskDefinition, digests: Mapping
     found = await images_of(call, definition)
     named = {container: ImageFound(image.name, digests.get(container)) for container, image in found.items()}
     return Rollout(definition, named, digests)
+
+
+def wanted(service: Service) -> int:
+    """How many tasks its deployment begins with; for a daemon some, until its instances have been counted."""
+    return 1 if service.strategy is SchedulingStrategy.DAEMON else service.desired
 
 
 def begin(

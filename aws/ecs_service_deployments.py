@@ -6,7 +6,7 @@ from typing import Any
 
 from aws.call import Answer, Call
 from aws.ecs_asking import at_most_named, change, database, missing, page_of, require, require_cluster, unsupported
-from aws.ecs_deploying import begin, rollout_again
+from aws.ecs_deploying import begin, rollout_again, wanted
 from aws.ecs_names import arns, identifier, split
 from aws.ecs_service_shapes import ServiceView, configuration, deployment_arn, number_of, revision_arn, view
 from aws.errors import AwsError
@@ -104,7 +104,7 @@ async def stop_service_deployment(call: Call) -> Answer:
         service = yield from services.find(key, record.service)
         require(current is not None and current.status == deployments.PRIMARY and service is not None)
         assert service is not None
-        yield from begin(key, record.service, as_service(service).desired, made, rollback_of=record.id)
+        yield from begin(key, record.service, wanted(as_service(service)), made, rollback_of=record.id)
 
     await change(call, key, work)
     return {"serviceDeploymentArn": arn}

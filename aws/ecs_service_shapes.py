@@ -9,7 +9,7 @@ from aws.call import Call
 from aws.ecs_names import arns
 from orchestrator.planning import is_healthy
 from orchestrator.records import as_deployment, as_service, as_task
-from orchestrator.state import Deployment, RolloutState, Service, Task, TaskStatus
+from orchestrator.state import Deployment, RolloutState, SchedulingStrategy, Service, Task, TaskStatus
 from storage.metadata import deployments, service_events, tasks
 from storage.metadata.clusters import ClusterKey
 from storage.metadata.database import Work
@@ -88,7 +88,7 @@ def described(call: Call, seen: ServiceView, *, tags: bool = True) -> Mapping[st
         "serviceName": service.name,
         "clusterArn": arns(call).cluster(key),
         "status": service.status.value,
-        "desiredCount": service.desired,
+        "desiredCount": _desired(service, primary),
         "runningCount": sum(seen.running(one) for one in current),
         "pendingCount": sum(seen.pending(one) for one in current),
         "taskDefinition": None if primary is None else _definition(call, key, primary),
@@ -112,6 +112,13 @@ def described(call: Call, seen: ServiceView, *, tags: bool = True) -> Mapping[st
         "deploymentController": {"type": "ECS"},
         "tags": document.get("tags", []) if tags else [],
     }
+
+
+def _desired(service: Service, primary: DeploymentRecord | None) -> int:
+    """How many tasks are wanted: of a daemon, as many as it has instances."""
+    if primary is None or service.strategy is not SchedulingStrategy.DAEMON:
+        return service.desired
+    return as_deployment(primary).desired
 
 
 def configuration(service: Service) -> Mapping[str, Any]:

@@ -20,7 +20,7 @@ from aws.ecs_asking import (
     require_cluster,
     require_engine,
 )
-from aws.ecs_deploying import Rollout, begin, rollout, scale
+from aws.ecs_deploying import Rollout, begin, rollout, scale, wanted
 from aws.ecs_launches import request_of
 from aws.ecs_names import arns, cluster_of, identifier, invalid, name_checked
 from aws.ecs_placing import parse_placement
@@ -70,7 +70,7 @@ async def create_service(call: Call) -> Answer:
             return (yield from _shown(call, key, service.name))
         if not (yield from services.create(service_record(key, service, document))):
             raise invalid(_NOT_IDEMPOTENT)
-        yield from begin(key, service.name, service.desired, made)
+        yield from begin(key, service.name, wanted(service), made)
         return (yield from _shown(call, key, service.name))
 
     return {"service": await change(call, key, work)}
@@ -140,8 +140,8 @@ async def update_service(call: Call) -> Answer:
         changed = service_record(key, service, document)
         require((yield from services.update(replace(changed, version=record.version))))
         if made is not None:
-            yield from begin(key, name, service.desired, made)
-        else:
+            yield from begin(key, name, wanted(service), made)
+        elif service.strategy is not _DAEMON:
             for deployment in (yield from deployments.of_service(key, name)):
                 if deployment.status == deployments.PRIMARY:
                     yield from scale(deployment, service.desired)

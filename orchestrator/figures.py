@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from orchestrator.engines import Usage
 from orchestrator.facts import ClusterFacts
 from orchestrator.planning import is_healthy
-from orchestrator.state import DesiredStatus, StopCode, Task, TaskStatus
+from orchestrator.state import DesiredStatus, SchedulingStrategy, StopCode, Task, TaskStatus
 from storage.metadata.clusters import ClusterKey
 
 MOST_TASKS = 500
@@ -47,7 +47,10 @@ class Figures:
             seconds = service.service.settings.steady_seconds
             well = [task for task in runs if is_healthy(task, seconds, steady.get(task.deployment or "", False), now)]
             begins = [t for t in tasks if t.status < TaskStatus.RUNNING and t.desired is DesiredStatus.RUNNING]
-            counts = (service.service.desired, len(runs), len(begins), len(well))
+            daemon = service.service.strategy is SchedulingStrategy.DAEMON
+            primary = next((each for each in service.current if each.primary), None)
+            desired = primary.desired if daemon and primary is not None else service.service.desired
+            counts = (desired, len(runs), len(begins), len(well))
             found |= {(name, state): count for state, count in zip(STATES, counts, strict=True)}
         self.services[cluster] = found
 

@@ -87,11 +87,19 @@ class Fail:
 
 
 @dataclass(frozen=True, slots=True)
+class Scale:
+    """So many instances are a daemon's now: that is how many tasks its deployment wants."""
+
+    deployment_id: str
+    desired: int
+
+
+@dataclass(frozen=True, slots=True)
 class Remove:
     """The service was deleted and its last task has stopped: it is INACTIVE now."""
 
 
-Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Hold | Follow | Remove
+Action = Launch | Stop | Event | Recovered | Complete | Retire | Fail | Hold | Follow | Scale | Remove
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +163,7 @@ def plan(scene: Scene, now: float) -> Plan:
         return made
     step = _Step(scene, primary, made, now)
     if step.daemon:
+        step.count()
         step.plan_daemon()
     else:
         step.plan_replicas()
@@ -301,6 +310,11 @@ class _Step:
                     continue
                 spare -= 1
             self._stop(task, self.doomed.get(task.task_id, scaling))
+
+    def count(self) -> None:
+        """Say how many instances a daemon has, where that is another number than before."""
+        if self.primary.desired != self.desired:
+            self.made.actions.append(Scale(self.primary.deployment_id, self.desired))
 
     # --- how far it is
 

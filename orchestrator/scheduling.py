@@ -4,6 +4,7 @@ import uuid
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from estiva.digest import Digest
 from estiva.reference import RepositoryName
@@ -35,6 +36,7 @@ from orchestrator.planning import (
     Recovered,
     Remove,
     Retire,
+    Scale,
     Scene,
     Stop,
 )
@@ -248,8 +250,8 @@ class _Carrying:
                 record = yield from deployments.find(self.key, self.name, identifier)
                 if record is not None:
                     yield from deployments.update(inactive(record))
-            case Hold(identifier, reason):
-                yield from change_deployment(self.key, self.name, identifier, lambda each: replace(each, reason=reason))
+            case Hold() | Scale():
+                yield from self._note(action)
             case Fail():
                 yield from self._fail(action)
             case Remove():
@@ -257,6 +259,13 @@ class _Carrying:
                     self.key, self.service, replace(self.service.service, status=ServiceStatus.INACTIVE)
                 )
                 yield from deployments.end(self.key, self.name)
+
+    def _note(self, action: Hold | Scale) -> Work[None]:
+        changes: dict[str, Any] = (
+            {"desired": action.desired} if isinstance(action, Scale) else {"reason": action.reason}
+        )
+        identifier = action.deployment_id
+        yield from change_deployment(self.key, self.name, identifier, lambda each: replace(each, **changes))
 
     def _follow(self, identifier: str) -> Work[None]:
         record = next(each for each in self.service.deployments if each.id == identifier)

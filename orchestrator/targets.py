@@ -57,4 +57,5 @@ def caddy(found: Targets, service: str) -> list[dict[str, str]]:
 def _bindings(task: Task) -> Iterable[tuple[str, int, int]]:
     for container in task.containers:
         for binding in container.bindings:
-            yield container.name, binding.container_port, binding.host_port
+            if binding.protocol == "tcp":  # reverse proxies of HTTP speak nothing else
+                yield container.name, binding.container_port, binding.host_port

@@ -227,3 +227,13 @@ def test_gates_that_this_server_cannot_judge_are_refused(ecs: Ecs) -> None:
     assert code == "InvalidParameterException"
     assert text.startswith("gate-signatures is no gate")
     client.tag_resource(resourceArn=f"{ARN}cluster/{cluster}", tags=misspelt)
+
+
+def test_a_daemon_is_not_stable_before_its_instances_are_counted(ecs: Ecs) -> None:
+    cluster, client = ecs.cluster(), ecs.client
+    asked = {"cluster": cluster, "serviceName": "web", "taskDefinition": ecs.definition()}
+    made = client.create_service(**asked, schedulingStrategy="DAEMON")["service"]
+    assert (made["desiredCount"], made["runningCount"], made["deployments"][0]["desiredCount"]) == (1, 0, 1)
+    changed = client.update_service(cluster=cluster, service="web", enableExecuteCommand=True)["service"]
+    assert changed["desiredCount"] == 1
+    assert client.delete_service(cluster=cluster, service="web")["service"]["desiredCount"] == 0

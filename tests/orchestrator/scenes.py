@@ -5,7 +5,20 @@ from dataclasses import dataclass, field, replace
 from orchestrator import rollout
 from orchestrator.engines import HealthStatus
 from orchestrator.placing import Demand, Room
-from orchestrator.planning import Complete, Event, Fail, Launch, Plan, Recovered, Remove, Retire, Scene, Stop, plan
+from orchestrator.planning import (
+    Complete,
+    Event,
+    Fail,
+    Launch,
+    Plan,
+    Recovered,
+    Remove,
+    Retire,
+    Scale,
+    Scene,
+    Stop,
+    plan,
+)
 from orchestrator.state import (
     Deployment,
     DeploymentSettings,
@@ -129,6 +142,8 @@ class World:
         match action:
             case Recovered(identifier):
                 self.deployments[identifier] = rollout.recovered(self.deployments[identifier])
+            case Scale(identifier, desired):
+                self.deployments[identifier] = replace(self.deployments[identifier], desired=desired)
             case Complete(identifier):
                 self._rolled(identifier, RolloutState.COMPLETED)
             case Fail(identifier, _, back):

@@ -100,7 +100,7 @@ async def _is_steady(cluster: Cluster) -> bool:
 
 
 async def test_healthy_tasks_of_a_service_are_targets_where_their_engines_are(cluster: Cluster) -> None:
-    revision = await cluster.register(portMappings=[{"containerPort": 80}])
+    revision = await cluster.register(portMappings=[{"containerPort": 80}, {"containerPort": 80, "protocol": "udp"}])
     await cluster.create_service(revision)
     async with cluster.acting():
         await cluster.until(lambda: _is_steady(cluster))

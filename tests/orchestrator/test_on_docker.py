@@ -89,11 +89,18 @@ def steady(server: TaskServer, service: str, revision: str | None = None) -> Any
     return found if done and (revision is None or last["taskDefinition"].endswith(revision)) else None
 
 
+def traefik(server: TaskServer) -> Any:
+    """The services that Traefik's HTTP provider would be told of."""
+    return json.loads(server.api("clusters/default/targets/traefik")).get("http", {}).get("services", {})
+
+
 def test_behaviour_04_a_killed_container_is_replaced(server: TaskServer) -> None:
     server.push("app", "1", "one")
     server.ecs.create_service(serviceName="kept", taskDefinition=register(server), desiredCount=1)
     server.until(lambda: steady(server, "kept"))
     (task,) = server.tasks(serviceName="kept")
+    published = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{port_of(task)}"}]}}
+    server.until(lambda: traefik(server).get("kept-web-80") == published)
     server.docker.docker("kill", task["containers"][0]["runtimeId"])
     ended = server.until(lambda: is_stopped(server, task["taskArn"]))
     assert (ended["stopCode"], ended["containers"][0]["exitCode"]) == ("EssentialContainerExited", 137)

@@ -223,6 +223,7 @@ def test_a_daemon_has_a_task_only_where_the_definition_may_run() -> None:
     )
     world.settle(10)
     assert [task.instance_id for task in world.tasks.values()] == ["north"]
+    assert world.primary.desired == 1
 
 
 def test_a_daemon_has_one_task_on_each_instance() -> None:
@@ -232,6 +233,7 @@ def test_a_daemon_has_one_task_on_each_instance() -> None:
     world.instances["i3"] = instance("i3")
     world.settle(10)
     assert sorted(str(task.instance_id) for task in world.tasks.values()) == ["i1", "i2", "i3"]
+    assert world.primary.desired == 3
     new = world.deploy()
     world.settle(20)
     assert sorted(str(task.instance_id) for task in world.running(new)) == ["i1", "i2", "i3"]
