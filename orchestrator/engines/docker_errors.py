@@ -13,6 +13,7 @@ CREATE, START = "CannotCreateContainerError", "CannotStartContainerError"
 TIMEOUT, VANISHED = "DockerTimeoutError", "ContainerVanishedError"
 RESOURCE = "ResourceInitializationError"
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
+NO_ROOM = "no space is left on the engine's disk"
 
 _NO_PLATFORM = re.compile(r"no matching manifest for|does not match the specified platform|no image found in.*for arch")
 _NO_REPOSITORY = re.compile(r"name unknown|repository .* (does not exist|not found)|NAME_UNKNOWN", re.IGNORECASE)
@@ -40,7 +41,7 @@ def pull_refusal(image: Image, message: str) -> Refused:
     words = _short(message)
     causes = (
         (_NO_PLATFORM, PULL, f"{what} has no image for the platform of this engine", True),
-        (_NO_SPACE, PULL, f"no space is left on the engine's disk for {what}", False),
+        (_NO_SPACE, PULL, f"{NO_ROOM} for {what}", False),
         (_DENIED, PULL_AUTH, f"{registry} does not let this engine pull {what}: {words}", True),
         (_NO_REPOSITORY, PULL, f"{registry} has no repository for {what}", True),
         (_UNREACHABLE, PULL, f"this engine cannot reach {registry}: {words}", False),
@@ -56,6 +57,8 @@ def create_refusal(container: str, image: Image, error: ApiError) -> Refused:
     """Why a container could not be created."""
     if error.status == 404 and "no such image" in error.message.lower():
         return Refused(CREATE, f"No such image: {image.reference}", container=container)
+    if _NO_SPACE.search(error.message):
+        return Refused(CREATE, NO_ROOM, container=container)
     lasting = error.status in (400, 404)
     return Refused(CREATE, _short(error.message), lasting=lasting, container=container)
 
@@ -71,7 +74,9 @@ def start_refusal(container: str, message: str) -> Refused:
         return Refused(START, f"the image has no program {program}", lasting=True, container=container)
     if program_ := _NOT_EXECUTABLE.search(message):
         return Refused(START, f"{program_.group('a')} may not be executed", lasting=True, container=container)
-    lasting = "OCI runtime" in message and not _NO_SPACE.search(message)
+    if _NO_SPACE.search(message):
+        return Refused(START, NO_ROOM, container=container)
+    lasting = "OCI runtime" in message
     return Refused(START, _short(message), lasting=lasting, container=container)
 
 

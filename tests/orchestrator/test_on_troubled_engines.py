@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import statistics
 import time
 from collections import Counter
@@ -200,6 +201,10 @@ def test_on_a_disk_that_is_full_a_launch_fails_with_one_sentence_others_run_on_a
     reason = alone.reason(alone.start(spare, unseen))
     told = f"CannotPullContainerError: no space is left on the engine's disk for {server.host}/spare@sha256:"
     assert reason.startswith(f"TaskFailedToStart: {told}")
+    alone.fill(0)
+    reason = alone.reason(alone.start(register(alone), unseen))  # whose image is there
+    told = r"Cannot(Create|Start)ContainerError: no space is left on the engine's disk"
+    assert re.fullmatch(f"TaskFailedToStart: {told}", reason), reason
     assert alone.statuses(running) == ["RUNNING"]
     assert engine.containers() == containers
     alone.make_room()

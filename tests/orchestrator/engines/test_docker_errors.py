@@ -62,8 +62,9 @@ BRIDGE = "driver failed programming external connectivity on endpoint task-1-app
             True,
         ),
         ("network estiva not found", "network estiva not found", False, False),
+        (f"{RUNC}mkdir /x: no space left on device: unknown", "no space is left on the engine's disk", False, False),
     ],
-    ids=range(7),
+    ids=range(8),
 )
 def test_tells_why_a_start_failed(said: str, told: str, lasting: bool, port_taken: bool) -> None:
     refused = start_refusal("app", said)
@@ -78,6 +79,8 @@ def test_tells_why_nothing_was_created() -> None:
     assert (gone.message, gone.lasting) == (f"No such image: {PINNED.reference}", False)
     wrong = create_refusal("app", PINNED, ApiError(400, "Minimum memory limit allowed is 6MB"))
     assert (wrong.message, wrong.lasting) == ("Minimum memory limit allowed is 6MB", True)
+    full = create_refusal("app", PINNED, ApiError(400, "mkdir /var/lib/docker/overlay2/x: no space left on device"))
+    assert (full.message, full.lasting) == ("no space is left on the engine's disk", False)
     pools = "could not find an available, non-overlapping IPv4 address pool among the defaults to assign"
     assert "default-address-pools" in network_refusal(ApiError(500, pools)).message
 
