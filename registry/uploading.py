@@ -183,7 +183,13 @@ class Uploading:
     def _store(
         self, record: UploadRecord, digest: Digest, content: bytes, allowed: Allowance, start: int | None = None
     ) -> StoredBlob:
-        """Open, write and commit; in a thread."""
+        """Store content that came whole; in a thread."""
+        if content and not start:
+            self.require_room()
+            allowed.require(len(content))
+            stored = self._blob_store.store_whole(record.id, digest, content)
+            if stored is not None:
+                return stored
         with closing(self._opened(record)) as upload:
             _require_order(upload, start)
             if content:
@@ -318,17 +324,24 @@ class Uploading:
             return self._blob_store.begin_upload(record.id, record.algorithm)
 
     async def _enter(self, record: UploadRecord, digest: Digest, store: Callable[[], StoredBlob]) -> None:
-        """Have the blob stored, in a thread, and then enter it.
+        """Have the blob stored, in a thread, and then entered.
 
         DigestInvalid and QuotaExceeded, after which the upload is gone.
         """
+        blob: list[StoredBlob] = []
         try:
             with _in_the_protocols_words():
-                stored = await self._blocking(store)
+                served = await self._database.write_after(
+                    lambda: blob.append(store()),
+                    self._threads,
+                    lambda: blobs.record(record.repository, record.id, digest, blob[0].size, blob[0].key),
+                )
         except DigestMismatchError:
             await self.discard([record.id])
             raise DigestInvalid(detail={"digest": str(digest)}) from None
         except QuotaExceeded:
+            # Where it is the transaction that refused, no fact names these bytes.
+            await self._delete_unnamed(blob)
             await self.discard([record.id])
             raise
         except OSError:
@@ -336,21 +349,15 @@ class Uploading:
             if not await self._has_bytes(record.id):
                 await self.discard([record.id])
             raise
-        try:
-            served = await self._database.write(
-                lambda: blobs.record(record.repository, record.id, digest, stored.size, stored.key),
-                serializable=False,
-            )
-        except QuotaExceeded:
-            # Nothing was entered: no fact names these bytes.
-            await self._blocking(self._blob_store.delete_blob, stored.key)
-            await self.discard([record.id])
-            raise
-        if served != stored.key:
+        if served != blob[0].key:
             # The content was here already; no fact names these bytes, and none ever will.
-            await self._blocking(self._blob_store.delete_blob, stored.key)
-        elif stored.identity:
-            self._proven.add_committed(stored.key, stored.identity)
+            await self._delete_unnamed(blob)
+        elif blob[0].identity:
+            self._proven.add_committed(blob[0].key, blob[0].identity)
+
+    async def _delete_unnamed(self, stored: Sequence[StoredBlob]) -> None:
+        for blob in stored:
+            await self._blocking(self._blob_store.delete_blob, blob.key)
 
     async def _blocking(self, function: Callable[..., T], *arguments: object) -> T:
         return await in_thread(self._threads, partial(function, *arguments) if arguments else function)

@@ -40,6 +40,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_entry(file: Path) -> None:
+    """Return when a file's name is on disk; OSError, and the name, which may or may not be there, is taken back."""
+    try:
+        sync_directory(file.parent)
+    except OSError:
+        file.unlink(missing_ok=True)
+        raise
+
+
 def sync_file(path: Path) -> None:
     """Return when a file's content is on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

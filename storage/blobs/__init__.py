@@ -128,6 +128,15 @@ class BlobStore(Protocol):
         """
         ...
 
+    def store_whole(self, upload_id: str, digest: Digest, content: bytes) -> StoredBlob | None:
+        """Make content that is here whole a blob of that digest: verified, and durable when this returns.
+
+        As an upload of that id would, that is begun, written once and committed, in fewer steps. None, and nothing has
+        happened, where the store has no such shorter way, or that upload holds something already. DigestMismatchError;
+        OSError when it can't be made durable: nothing was promised then. ValueError as `create_upload`.
+        """
+        ...
+
     def upload_offset(self, upload_id: str) -> int:
         """How many bytes an upload holds, without holding it. UploadUnknownError."""
         ...

@@ -13,20 +13,28 @@ from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, i
 from storage.blobs.hashing import RunningHash, RunningHashes, digest_of_file
 from storage.blobs.identity import Identity
 from storage.blobs.names import new_storage_key
-from storage.durable import sync_directory
+from storage.durable import sync_entry
+
+WORTH_MARKING = 1024 * 1024
+"""Bytes. Less is read again by its first pull faster than three more system calls are made of each push."""
 
 
 class FileUpload:
     """An upload that is held; see `storage.blobs.Upload` for what is promised."""
 
     def __init__(
-        self, path: Path, blobs: Path, file: io.FileIO, running: RunningHash | None, waiting: RunningHashes
+        self,
+        path: Path,
+        blobs: Path,
+        file: io.FileIO,
+        size: int,
+        running: RunningHash | None,
+        waiting: RunningHashes,
     ) -> None:
         self._path = path
         self._blobs = blobs
         self._file = file
-        self._offset = os.fstat(file.fileno()).st_size
-        self._sent = self._offset
+        self._offset = self._sent = size
         self._running = running
         self._waiting = waiting
         self._busy = threading.RLock()
@@ -80,10 +88,10 @@ class FileUpload:
             key = new_storage_key(digest)
             target = self._blobs / key
             os.fchmod(self._file.fileno(), 0o444)
-            marked = identity.mark(self._file.fileno())
+            marked = identity.mark(self._file.fileno()) if self._offset >= WORTH_MARKING else None
             self._sync_file()
             committed = self._move(target, marked)
-            _sync_entry(target)
+            sync_entry(target)
             return StoredBlob(key, self._offset, committed)
 
     def _digest(self, named: Digest) -> Digest:
@@ -101,7 +109,7 @@ class FileUpload:
                 self._path.unlink(missing_ok=True)
             raise
 
-    def _move(self, target: Path, marked: int) -> Identity:
+    def _move(self, target: Path, marked: int | None) -> Identity:
         """Give the file its name: its identity from then on, for renaming changes it."""
         try:
             self._path.rename(target)
@@ -111,7 +119,8 @@ class FileUpload:
             self._let_go()
             raise UploadUnknownError(self._path.name) from None
         file = self._file.fileno()
-        committed = identity.identity_of(file) if identity.is_marked(file, marked) else b""
+        is_as_hashed = marked is not None and identity.is_marked(file, marked)
+        committed = identity.identity_of(file) if is_as_hashed else b""
         self._let_go()
         return committed
 
@@ -135,12 +144,3 @@ class FileUpload:
             if self._file.closed:
                 raise ValueError("the upload was let go")
             yield
-
-
-def _sync_entry(blob: Path) -> None:
-    """Make a blob's name durable; a name that may or may not be there after a power loss is taken back."""
-    try:
-        sync_directory(blob.parent)
-    except OSError:
-        blob.unlink(missing_ok=True)
-        raise

@@ -14,14 +14,15 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from estiva.digest import Algorithm
-from storage.blobs import BlobEntry, BlobMissingError, Room, Upload, UploadUnknownError
+from estiva.digest import Algorithm, Digest
+from storage.blobs import BlobEntry, BlobMissingError, Room, StoredBlob, Upload, UploadUnknownError
 from storage.blobs.directories import prepare
 from storage.blobs.file_upload import FileUpload
 from storage.blobs.hashing import RunningHashes
 from storage.blobs.held_file import begin_file, create_file, hold_file, is_idle
 from storage.blobs.listing import list_blobs
 from storage.blobs.names import is_storage_key, is_upload_id
+from storage.blobs.whole_file import store_whole_file
 
 
 class FilesystemBlobStore:
@@ -54,8 +55,16 @@ class FilesystemBlobStore:
         return self._held(path, file, algorithm)
 
     def _held(self, path: Path, file: io.FileIO, algorithm: Algorithm) -> FileUpload:
-        running = self._waiting.take(path.name, algorithm, os.fstat(file.fileno()).st_size)
-        return FileUpload(path, self._blobs, file, running, self._waiting)
+        size = os.fstat(file.fileno()).st_size
+        return FileUpload(path, self._blobs, file, size, self._waiting.take(path.name, algorithm, size), self._waiting)
+
+    def store_whole(self, upload_id: str, digest: Digest, content: bytes) -> StoredBlob | None:
+        """Store it by itself, unless there is a file of that upload: then it is what has to be gone on with."""
+        if not is_upload_id(upload_id):
+            raise ValueError("not an upload id")
+        if os.path.exists(f"{self._uploads}/{upload_id}"):
+            return None
+        return store_whole_file(self._uploads, self._blobs, digest, content)
 
     def upload_offset(self, upload_id: str) -> int:
         """The length of the upload's file."""

@@ -8,6 +8,7 @@ in seconds since the epoch, and needs no value.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from concurrent.futures import Executor
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 T = TypeVar("T")
@@ -50,6 +51,14 @@ class Database(Protocol):
         The work comes as if before or after all other work, never in the midst of it. With `serializable` false it
         need not: then it may only rely on what constraints and its own locks hold (decision 0016).
         Work may be run again from its start when the database asks for it. ConstraintError.
+        """
+        ...
+
+    async def write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
+        """The result of a durable `write` of the work, not serializable, which begins when `first` has returned.
+
+        That runs in one of the threads; what it raises is raised here, and then nothing is written. Both happen to
+        their end, whether or not the caller waits for it.
         """
         ...
 

@@ -7,6 +7,7 @@ relies on. Whatever the server refuses because of other work at the same time is
 import asyncio
 import random
 from collections.abc import Callable
+from concurrent.futures import Executor
 from typing import Any, TypeVar
 
 import asyncpg
@@ -52,6 +53,14 @@ class PostgreSQLDatabase:
         task.add_done_callback(self._ended)
         # Shielded: once accepted the work happens, whether or not its client still waits for the answer.
         return await asyncio.shield(task)
+
+    async def write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
+        """See `Database.write_after`."""
+        return await asyncio.shield(asyncio.ensure_future(self._write_after(first, threads, work)))
+
+    async def _write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
+        await asyncio.get_running_loop().run_in_executor(threads, first)
+        return await self.write(work, serializable=False)
 
     def version(self) -> None:
         """See `Database.version`: what is sure to be so can only be known by asking the server."""

@@ -10,6 +10,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -68,6 +69,7 @@ class SQLiteDatabase:
         self._synchronous = True
         self._held: int | None = None
         self._closing = False
+        self._entering = threading.Lock()
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._header = find_header(path)  # mapped since the reader looked at the file
         self._thread = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
@@ -82,13 +84,34 @@ class SQLiteDatabase:
 
     async def write(self, work: Callable[[], Work[T]], *, durable: bool = True, serializable: bool = True) -> T:
         """See `Database.write`. One writer at a time: all work is serializable."""
-        if self._closing:
-            raise Unavailable("the metadata database is closing")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Pending(work, durable, future, loop))
+        self._enqueue(_Pending(work, durable, future, loop))
         # Shielded: once queued the work happens, whether or not its client still waits for the answer.
         return await asyncio.shield(future)
+
+    async def write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
+        """See `Database.write_after`: from that thread straight to the writer's, and only then back to the loop."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        pending = _Pending(work, True, future, loop)
+
+        def begin() -> None:
+            try:
+                first()
+                self._enqueue(pending)
+            except BaseException as error:
+                _deliver(pending, None, error)
+
+        threads.submit(begin)
+        return await asyncio.shield(future)
+
+    def _enqueue(self, pending: _Pending) -> None:
+        """Have the writer do it, after everything that waits for it already; Unavailable once it is told to stop."""
+        with self._entering:
+            if self._closing:
+                raise Unavailable("the metadata database is closing")
+            self._queue.put(pending)
 
     def version(self) -> int:
         """See `Database.version`: SQLite tells of the commits of every other connection, mostly in memory."""
@@ -119,8 +142,9 @@ class SQLiteDatabase:
 
     async def close(self) -> None:
         """See `Database.close`. Idempotent."""
-        self._closing = True
-        self._queue.put(None)
+        with self._entering:
+            self._closing = True
+            self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
         self._header = None  # its memory goes with the connections
         self._writer.close()

@@ -101,6 +101,31 @@ class TestPushing:
             upload.commit(Digest.of(CONTENT))
 
 
+class TestWholeContent:
+    """`store_whole`: a shorter way to a blob, where the store has one."""
+
+    def test_content_that_is_stored_whole_is_a_blob_and_no_upload(self, store: BlobStore) -> None:
+        blob = store.store_whole("one", Digest.of(CONTENT, Algorithm.SHA512), CONTENT)
+        if blob is not None:
+            assert content_of(store, blob.key) == CONTENT
+            assert blob.size == len(CONTENT)
+            assert Digest.of(CONTENT, Algorithm.SHA512).hex in blob.key
+        with pytest.raises(UploadUnknownError):
+            store.upload_offset("one")
+        assert list(store.stale_uploads(older_than=0)) == []
+
+    def test_of_an_upload_that_holds_something_nothing_is_stored(self, store: BlobStore) -> None:
+        begun(store, "one", CONTENT)
+        assert store.store_whole("one", Digest.of(CONTENT), CONTENT) is None
+        assert list(store.stored_blobs()) == []
+        assert store.upload_offset("one") == len(CONTENT)
+
+    def test_content_with_another_digest_is_refused_or_left_alone(self, store: BlobStore) -> None:
+        with contextlib.suppress(DigestMismatchError):
+            assert store.store_whole("one", OTHER, CONTENT) is None
+        assert list(store.stored_blobs()) == []
+
+
 class TestWrongDigest:
     def test_content_with_another_digest_is_refused(self, store: BlobStore) -> None:
         with held(store, begun(store, "one", CONTENT)) as upload, pytest.raises(DigestMismatchError):

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
 import asyncpg
@@ -360,3 +361,77 @@ async def test_trouble_with_the_database_is_told_in_the_protocols_words(database
             await attempt
         assert refused.value.status == 503
     assert await database.write(lambda: repositories.ensure(NAME)) == 1
+
+
+class TestWritingAfter:
+    """`write_after`: something in a thread, and then the work."""
+
+    @pytest.fixture
+    def threads(self) -> Iterator[ThreadPoolExecutor]:
+        with ThreadPoolExecutor(2) as threads:
+            yield threads
+
+    async def test_the_work_begins_when_the_first_part_has_returned(
+        self, database: Database, threads: ThreadPoolExecutor
+    ) -> None:
+        done: list[str] = []
+
+        def first() -> None:
+            assert threading.current_thread() is not threading.main_thread()
+            time.sleep(0.05)
+            done.append("late")
+
+        assert await database.write_after(first, threads, lambda: insert(*done)) == 1
+        assert await database.read(names()) == ["late"]
+
+    async def test_what_the_first_part_raises_is_raised_and_nothing_is_written(
+        self, database: Database, threads: ThreadPoolExecutor
+    ) -> None:
+        def first() -> None:
+            raise Refused
+
+        with pytest.raises(Refused):
+            await database.write_after(first, threads, lambda: insert("never"))
+        assert await database.read(names()) == []
+
+    async def test_what_the_work_raises_is_raised(self, database: Database, threads: ThreadPoolExecutor) -> None:
+        with pytest.raises(ConstraintError):
+            await database.write_after(lambda: None, threads, lambda: insert("twice", "twice"))
+        assert await database.read(names()) == []
+
+    async def test_both_happen_though_nobody_waits_any_more(
+        self, database: Database, threads: ThreadPoolExecutor
+    ) -> None:
+        begun, go_on = threading.Event(), threading.Event()
+
+        def first() -> None:
+            begun.set()
+            assert go_on.wait(20)
+
+        asking = asyncio.ensure_future(database.write_after(first, threads, lambda: insert("left")))
+        assert await asyncio.to_thread(begun.wait, 20)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        go_on.set()
+        async with asyncio.timeout(20):
+            while await database.read(names()) != ["left"]:
+                await asyncio.sleep(0.01)
+
+    async def test_a_database_that_was_closed_meanwhile_takes_nothing_more(
+        self, opened: Open, threads: ThreadPoolExecutor
+    ) -> None:
+        closing = opened()
+        begun, go_on = threading.Event(), threading.Event()
+
+        def first() -> None:
+            begun.set()
+            assert go_on.wait(20)
+
+        asking = asyncio.ensure_future(closing.write_after(first, threads, lambda: insert("too late")))
+        assert await asyncio.to_thread(begun.wait, 20)
+        await closing.close()
+        go_on.set()
+        with pytest.raises(Unavailable):
+            await asking
+        assert await opened().read(names()) == []

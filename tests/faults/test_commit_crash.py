@@ -117,6 +117,15 @@ class TestOrder:
             "answer",
         ]
 
+    def test_the_order_is_the_same_for_content_that_came_whole(self, tmp_path: Path, calls: list[str]) -> None:
+        store = FilesystemBlobStore(tmp_path)
+        calls.clear()
+        stored = store.store_whole("one", Digest.of(CONTENT), CONTENT)
+        assert stored is not None
+        blob = tmp_path / "blobs" / stored.key
+        file = tmp_path / "uploads" / stored.key.rpartition(".")[2]
+        assert calls == [f"pwrite {file}", f"fsync {file}", f"rename {file}", f"fsync {blob.parent}"]
+
     def test_every_directory_is_on_disk_before_anything_is_put_into_it(self, tmp_path: Path, calls: list[str]) -> None:
         root = tmp_path / "new" / "data"
         FilesystemBlobStore(root)

@@ -9,6 +9,7 @@ from registry import verifying
 from registry.pulling import Pulling
 from registry.uploading import Uploading, UploadKey
 from registry.verifying import COMMITTED_FOR, READ_FOR, Proven
+from storage.blobs.file_upload import WORTH_MARKING
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.identity import identity_of_opened
 from storage.metadata.database import Database
@@ -65,30 +66,27 @@ def test_the_oldest_go_first() -> None:
     assert [key for key in "abc" if proven.seconds_left(key, FILE)] == ["a", "c"]
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["in one turn", "in pieces"])
 async def test_what_was_committed_needs_no_reading_until_its_file_is_changed(
-    database: Database, tmp_path: Path, threads: ThreadPoolExecutor, whole: bool
+    database: Database, tmp_path: Path, threads: ThreadPoolExecutor
 ) -> None:
     blob_store, proven = FilesystemBlobStore(tmp_path), Proven()
     pulling = Pulling(database, blob_store, proven=proven)
     uploading = Uploading(database, blob_store, threads, proven=proven)
     key = UploadKey(NAME, await uploading.start(NAME))
+    content = bytes(WORTH_MARKING)
 
     async def body(write: Callable[[memoryview], None]) -> int:
-        write(memoryview(CONTENT))
-        return len(CONTENT)
+        write(memoryview(content))
+        return len(content)
 
-    if whole:
-        await uploading.finish_whole(key, DIGEST, CONTENT)
-    else:
-        await uploading.append(key, body)
-        await uploading.finish(key, DIGEST, nothing)
-    blob = await pulling.blob(NAME, DIGEST)
+    await uploading.append(key, body)
+    await uploading.finish(key, Digest.of(content), nothing)
+    blob = await pulling.blob(NAME, Digest.of(content))
     with await pulling.open(blob) as file:
         assert 0 < pulling.proven_for(blob, identity_of_opened(file)) <= COMMITTED_FOR
         path = Path(file.name)
         path.chmod(0o644)
-        path.write_bytes(b"CONTENT")
+        path.write_bytes(b"!" + content[1:])
         assert pulling.proven_for(blob, identity_of_opened(file)) == 0
 
 

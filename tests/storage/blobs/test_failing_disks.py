@@ -38,6 +38,73 @@ def is_file(descriptor: int) -> bool:
     return not is_directory(descriptor)
 
 
+class TestWholeContentOnFailingDisks:
+    """Content that is stored without an upload is a blob, or nothing is left of it."""
+
+    @pytest.mark.parametrize(
+        ("call", "when", "number", "said"),
+        [
+            ("pwrite", is_file, errno.ENOSPC, "No space left"),
+            ("fsync", is_file, errno.EIO, "Input/output"),
+            ("rename", lambda _: True, errno.ENOSPC, "No space left"),
+            ("fsync", is_directory, errno.EIO, "Input/output"),
+        ],
+    )
+    def test_a_step_that_fails_leaves_nothing(
+        self,
+        store: FilesystemBlobStore,
+        root: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        call: str,
+        when: Callable[[Any], bool],
+        number: int,
+        said: str,
+    ) -> None:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, call, failing(number, when)(getattr(os, call)))
+            with pytest.raises(OSError, match=said):
+                store.store_whole("one", DIGEST, CONTENT)
+        assert files_below(root) == []
+        assert store.store_whole("one", DIGEST, CONTENT) is not None
+
+    def test_short_writes_are_continued(self, store: FilesystemBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+        write = os.pwrite
+        monkeypatch.setattr(os, "pwrite", lambda file, data, offset: write(file, data[:5], offset))
+        stored = store.store_whole("one", DIGEST, CONTENT)
+        assert stored is not None
+        with store.open_blob(stored.key) as file:
+            assert file.read() == CONTENT
+
+    def test_a_write_that_stores_nothing_is_an_error_and_not_endless(
+        self, store: FilesystemBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os, "pwrite", lambda *_: 0)
+        with pytest.raises(OSError, match="nothing was written"):
+            store.store_whole("one", DIGEST, CONTENT)
+        assert files_below(root) == []
+
+    def test_what_a_dead_process_left_of_it_is_purged_as_an_upload(
+        self, store: FilesystemBlobStore, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        class Dead(BaseException):
+            pass
+
+        def die(*_: object) -> None:
+            raise Dead
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "fsync", die)
+            patched.setattr(Path, "unlink", lambda *_, **__: None)
+            with pytest.raises(Dead):
+                store.store_whole("one", DIGEST, CONTENT)
+        (left,) = files_below(root)
+        assert left.parent == root / "uploads"
+        os.utime(left, (0, 0))
+        assert list(store.stale_uploads(older_than=60)) == [left.name]
+        store.discard_upload(left.name)
+        assert files_below(root) == []
+
+
 class TestFailingDisks:
     def test_short_writes_are_continued(self, store: FilesystemBlobStore, monkeypatch: pytest.MonkeyPatch) -> None:
         write = os.pwrite

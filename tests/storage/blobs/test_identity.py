@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from estiva.digest import Digest
+from storage.blobs.file_upload import WORTH_MARKING
 from storage.blobs.filesystem import FilesystemBlobStore
 from storage.blobs.identity import identity_of, identity_of_opened, is_marked, mark
 
 CONTENT = b"content"
+LARGE = bytes(WORTH_MARKING)
 
 
 @pytest.fixture
@@ -25,11 +27,11 @@ def blob_store(tmp_path: Path) -> FilesystemBlobStore:
     return FilesystemBlobStore(tmp_path)
 
 
-def commit(blob_store: FilesystemBlobStore) -> tuple[str, bytes]:
+def commit(blob_store: FilesystemBlobStore, content: bytes = LARGE) -> tuple[str, bytes]:
     """A new blob's key, and its identity as the commit tells it."""
     upload = blob_store.begin_upload("an-upload")
-    upload.write(memoryview(CONTENT))
-    stored = upload.commit(Digest.of(CONTENT))
+    upload.write(memoryview(content))
+    stored = upload.commit(Digest.of(content))
     return stored.key, stored.identity
 
 
@@ -93,4 +95,8 @@ def test_a_commit_tells_none_where_times_may_not_be_set(
     key, identity = commit(blob_store)
     assert identity == b""
     with blob_store.open_blob(key) as opened:
-        assert opened.read() == CONTENT
+        assert opened.read() == LARGE
+
+
+def test_a_commit_of_what_is_small_tells_none(blob_store: FilesystemBlobStore) -> None:
+    assert commit(blob_store, LARGE[1:])[1] == b""
