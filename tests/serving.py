@@ -23,6 +23,8 @@ OPEN = {"ESTIVA_OPEN": "true"}
 """Settings of a registry in which everybody may do everything."""
 NO_ENGINE = {"ESTIVA_ENGINE": "unix:///nowhere"}
 """Tests that want a container engine say which: never the one that whoever runs them has on the machine."""
+TOLD_WHERE = {"PYTHONFAULTHANDLER": "1"}
+"""A process that a C library breaks says in its log where."""
 LOWEST_PORT = 10_000
 ESTIVA = Path(sys.executable).with_name("estiva")
 
@@ -73,7 +75,7 @@ def registry_running(
     """
     port, data, log = free_port(), folder / "data", folder / "registry.log"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ESTIVA_")}
-    environment |= NO_ENGINE | dict(settings)
+    environment |= NO_ENGINE | TOLD_WHERE | dict(settings)
     if certificate:
         environment |= dict(zip(("ESTIVA_TLS_CERTIFICATE", "ESTIVA_TLS_KEY"), map(str, certificate), strict=True))
     with running(_command(program, port, data), log, environment=environment) as process:

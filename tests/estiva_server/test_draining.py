@@ -13,7 +13,7 @@ from tests.estiva_server.process import Served, eventually, serving
 from tests.faults.observed import Stopwatch, children
 from tests.fixtures.documents import named
 
-pytestmark = pytest.mark.fault
+pytestmark = [pytest.mark.fault, pytest.mark.timeout(600)]
 
 SMALL, LARGE = b"x" * 2_000, b"y" * 2_000_000
 

@@ -5,14 +5,18 @@ from pathlib import Path
 
 import pytest
 
+PATIENCE = 600
+"""Seconds after which a test that does not say otherwise is taken to hang."""
 _FIGURE = "figure"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Every test of this folder is one of `make faults`."""
+    """Every test of this folder is one of `make faults`; several run at once, so each may take its time."""
     for item in items:
         if item.path.is_relative_to(Path(__file__).parent):
             item.add_marker(pytest.mark.fault)
+            if item.get_closest_marker("timeout") is None:
+                item.add_marker(pytest.mark.timeout(PATIENCE))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ The kernel writes back by itself after 30 seconds: all of it must happen sooner 
 """
 
 import contextlib
+import filecmp
 import os
 import subprocess
 import time
@@ -55,12 +56,30 @@ class Disk:
 
     def cut_power(self) -> None:
         """Lose what has not reached the disk since `written_from_now`. Whoever wrote has been killed before."""
-        after = self._folder / "image-after-power-loss"
-        run(["cp", "--sparse=always", self._image, after])
-        assert time.monotonic() - self._written_since < WRITE_BACK, "the kernel may have written back by itself"
+        after = self._copied_in_one_moment()
         self.unmount()
         after.rename(self._image)
         self.mount()
+
+    def _copied_in_one_moment(self) -> Path:
+        """A copy of the file behind the mount as it was at one moment, as a disk is when its power goes.
+
+        Memory that others want makes the kernel write back sooner. A copy taken meanwhile would have the names that
+        were written after it had read the place of their contents; two copies in a row that are the same do not.
+        """
+        after, next_one = (self._folder / f"image-after-power-loss-{which}" for which in ("a", "b"))
+        _copy(self._image, after)
+        while True:
+            assert time.monotonic() - self._written_since < WRITE_BACK, "the kernel may have written back by itself"
+            _copy(self._image, next_one)
+            if filecmp.cmp(after, next_one, shallow=False):
+                next_one.unlink()
+                return after
+            after, next_one = next_one, after
+
+
+def _copy(image: Path, target: Path) -> None:
+    run(["cp", "--sparse=always", image, target])
 
 
 @contextlib.contextmanager
