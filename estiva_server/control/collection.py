@@ -11,7 +11,7 @@ from estiva_server.control.operating import Operating, body_of, required
 from estiva_server.control.routing import route
 from registry.collecting import Collecting
 from registry.quotas import Quotas
-from registry.scrubbing import Scrubbing
+from registry.scrubbing import Scrubbed, Scrubbing
 from storage.metadata import audit
 from storage.metadata.database import Database
 from storage.metadata.soundness import END
@@ -74,11 +74,16 @@ class ScrubbingAPI:
         return JSONResponse({"bad": [asdict(blob) for blob in await self._scrubbing.bad()]})
 
     async def scrub(self, request: Request) -> Response:
-        """Read blobs for some seconds, as fast as can be: what was found. `begin=true` begins with the first."""
+        """Read blobs for some seconds, as fast as can be: what was found. `begin=true` begins with the first.
+
+        `later=true` reads none: the server's own job goes on with what was begun, at its pace.
+        """
         actor = await self._operating.admit(request, "estiva:Scrub", "scrub/*")
         await self._database.write(lambda: audit.record(actor, "Scrub", "scrub"))
         if request.query_params.get("begin") == "true":
             await self._scrubbing.begin(0)
+        if request.query_params.get("later") == "true":
+            return JSONResponse(asdict(Scrubbed(finished=False)))
         return JSONResponse(asdict(await self._scrubbing.run(seconds=RUN_FOR)))
 
     async def compare(self, request: Request) -> Response:

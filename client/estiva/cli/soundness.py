@@ -15,10 +15,19 @@ COMPARED = ("rows", "keys", "missing", "corrupt", "orphans", "young", "quotas")
 def scrub(
     context: typer.Context,
     bad: Annotated[bool, typer.Option("--bad", help="Only list the blobs that are known to be bad.")] = False,
+    background: Annotated[
+        bool,
+        typer.Option("--background", help="Only begin: the server goes on by itself, no faster than its scrub_rate."),
+    ] = False,
 ) -> None:
-    """Read every blob: 1 where one is bad. It also happens by itself, in the background."""
+    """Read every blob: 1 where one is bad. It also happens by itself, in the background.
+
+    What was begun and cut off, or is under way in the background, is gone on with.
+    """
     server = server_of(context)
-    if not bad:
+    if background:
+        server.call("POST", "scrub", query={"begin": "true", "later": "true"})
+    elif not bad:
         show(context, _scrub(server))
     found = member(server.call("GET", "scrub"), "bad")
     if bad or found:
