@@ -105,8 +105,9 @@ IN_CLUSTER: dict[str, Callable[[Ecs, str], Request]] = {
 }  # fmt: skip
 """What is about one cluster, or about something in it."""
 
+# The settings are ones that no other test asks for.
 ELSEWHERE: dict[str, Callable[[Ecs], Request]] = {
-    "DeleteAccountSetting": lambda ecs: {"name": "containerInsights"},
+    "DeleteAccountSetting": lambda ecs: {"name": "fargateFIPSMode"},
     "DeleteTaskDefinitions": lambda ecs: {"taskDefinitions": [_deregistered(ecs)]},
     "DeregisterTaskDefinition": lambda ecs: {"taskDefinition": f"{ecs.definition()}:1"},
     "DescribeTaskDefinition": lambda ecs: {"taskDefinition": ecs.definition()},
@@ -114,8 +115,8 @@ ELSEWHERE: dict[str, Callable[[Ecs], Request]] = {
     "ListClusters": lambda ecs: {},
     "ListTaskDefinitionFamilies": lambda ecs: {},
     "ListTaskDefinitions": lambda ecs: {},
-    "PutAccountSetting": lambda ecs: {"name": "containerInsights", "value": "enhanced"},
-    "PutAccountSettingDefault": lambda ecs: {"name": "containerInsights", "value": "disabled"},
+    "PutAccountSetting": lambda ecs: {"name": "awsvpcTrunking", "value": "enabled"},
+    "PutAccountSettingDefault": lambda ecs: {"name": "defaultLogDriverMode", "value": "blocking"},
     "RegisterTaskDefinition": lambda ecs: {"family": unique("family"), "containerDefinitions": [CONTAINER]},
 }
 
