@@ -88,6 +88,8 @@ class AsyncClient:
     ) -> Descriptor:
         """Pull into an OCI layout in `folder`, all platforms unless one is named; the descriptor of what was pulled.
 
+        ManifestUnknown where there is nothing for that platform.
+
         What is in the layout already stays and is not fetched again; a pull that was broken off goes on where it was.
         """
         return await self._connections.run(self._operations.pull(reference, folder, platform, progress))

@@ -197,17 +197,23 @@ def _proxy_authorization(proxy: str) -> dict[str, str]:
     return {"Proxy-Authorization": f"Basic {b64encode(text.encode()).decode()}"}
 
 
-def reason(error: BaseException) -> str:
-    """Why a connection failed, in a few words; of errors that wrap others, the first one's."""
+PLAIN_HTTP = "--plain-http (plain_http=True) does, too"
+
+
+def reason(error: BaseException, *, plain: str = PLAIN_HTTP) -> str:
+    """Why a connection failed, in a few words; of errors that wrap others, the first one's.
+
+    `plain` is what to do where the other side speaks HTTP without TLS.
+    """
     import ssl  # only here, where something went wrong
 
     cause = error.__cause__ or error.__context__
     if cause is not None and not isinstance(error, OSError):
-        return reason(cause)
+        return reason(cause, plain=plain)
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate does not hold: {_distrust(error)}"
     if isinstance(error, ssl.SSLError):
         if error.reason in _NOT_TLS:
-            return "it speaks HTTP without TLS there; --plain-http (plain_http=True) does, too"
+            return f"it speaks HTTP without TLS there; {plain}"
         return f"no TLS connection ({error.reason or 'unknown error'})"
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

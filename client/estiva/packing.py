@@ -22,11 +22,12 @@ from estiva.protocol.manifests import StoredManifest
 from estiva.protocol.steps import FileSlice
 
 _LEVEL = 6
+_HIGHEST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True)
 class PackConfig:
-    """How a container of the packed image is run, and for which platform it is."""
+    """How a container of the packed image is run, and for which platform it is; ContentInvalid where a port is none."""
 
     entrypoint: Sequence[str] = ()
     command: Sequence[str] = ()
@@ -36,6 +37,11 @@ class PackConfig:
     labels: Mapping[str, str] = field(default_factory=dict)
     exposed_ports: Sequence[str] = ()
     platform: Platform = field(default_factory=Platform.of_containers_here)
+
+    def __post_init__(self) -> None:
+        for port in self.exposed_ports:
+            if not _is_port(port):
+                raise ContentInvalid(f"{port!r} is no port such as 80 or 53/udp")
 
 
 def pack_folder(folder: Path, config: PackConfig, workspace: Path) -> Package:
@@ -127,6 +133,16 @@ def _config(config: PackConfig, diff_id: str, moment: int) -> dict[str, Any]:
         "rootfs": {"type": "layers", "diff_ids": [diff_id]},
         "history": [{"created": created, "created_by": "estiva pack"}],
     }
+
+
+def _is_port(text: str) -> bool:
+    number, slash, protocol = text.partition("/")
+    return (
+        number.isascii()
+        and number.isdecimal()
+        and 0 < int(number) <= _HIGHEST_PORT
+        and (not slash or protocol in ("tcp", "udp", "sctp"))
+    )
 
 
 def _port(port: str) -> str:

@@ -3,6 +3,7 @@
 import tempfile
 import traceback
 
+from estiva.cli.words import with_details
 from estiva.errors import Denied, ManifestUnknown, NameUnknown, RegistryError, Unauthorized
 from estiva.failures import ConnectionFailed
 
@@ -17,10 +18,7 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
 
 def advised(error: Exception) -> str:
     """What is wrong, and where that is known what to do."""
-    text = str(error)
-    about = _about(error)
-    if about and about not in text:
-        text = f"{text} ({about})"
+    text = with_details(str(error), error.detail) if isinstance(error, RegistryError) else str(error)
     advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
     return f"{text}; {advice}" if advice and ";" not in text else text
 
@@ -32,10 +30,3 @@ def unforeseen(error: Exception) -> str:
     with tempfile.NamedTemporaryFile("w", prefix="estiva-fault-", suffix=".txt", delete=False) as file:
         traceback.print_exception(error, file=file)
     return f"a mistake of estiva's own ({type(error).__name__}: {error}); please report it with {file.name}"
-
-
-def _about(error: Exception) -> str:
-    detail = error.detail if isinstance(error, RegistryError) else None
-    if isinstance(detail, dict):
-        return ", ".join(f"{name}: {value}" for name, value in detail.items() if isinstance(value, str | int))
-    return detail if isinstance(detail, str) else ""

@@ -16,11 +16,19 @@ from estiva.cli.registries import (
     show_pushed,
 )
 from estiva.cli.transfers import progress_on
-from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT
+from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT, is_media_type
 
 Files = Annotated[list[Path], typer.Argument(help="Files.")]
-Type = Annotated[str, typer.Option("--type", help="What the artifact is, as a media type.")]
-MediaType = Annotated[str, typer.Option("--media-type", help="Of the files.")]
+
+
+def _media_type(text: str) -> str:
+    if not is_media_type(text):
+        raise typer.BadParameter(f"{text!r} is no media type such as {OCTETS}")
+    return text
+
+
+Type = Annotated[str, typer.Option("--type", callback=_media_type, help="What the artifact is, as a media type.")]
+MediaType = Annotated[str, typer.Option("--media-type", callback=_media_type, help="Of the files.")]
 Annotation = Annotated[list[str] | None, typer.Option("--annotation", "-a", help="NAME=VALUE.")]
 
 

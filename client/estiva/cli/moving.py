@@ -111,18 +111,15 @@ def pack(  # noqa: PLR0913, PLR0917 - each is a flag
     as_json: AsJSON = False,
 ) -> None:
     """Make an image of a folder and push it, without a daemon; the same files make the same image."""
-    from estiva import PackConfig, Platform
+    from estiva import ContentInvalid, PackConfig, Platform
 
-    config = PackConfig(
-        entrypoint=_words(entrypoint, "--entrypoint"),
-        command=_words(cmd, "--cmd"),
-        environment=pairs(env, "--env"),
-        working_directory=workdir,
-        user=user,
-        labels=pairs(label, "--label"),
-        exposed_ports=expose or (),
-        platform=platform_of(platform) or Platform.of_containers_here(),
-    )
+    words, started = _words(entrypoint, "--entrypoint"), _words(cmd, "--cmd")
+    environment, labels = pairs(env, "--env"), pairs(label, "--label")
+    target = platform_of(platform) or Platform.of_containers_here()
+    try:
+        config = PackConfig(words, started, environment, workdir, user, labels, expose or (), target)
+    except ContentInvalid as error:
+        raise typer.BadParameter(str(error), param_hint="--expose") from None
     with client_of(context, plain_http=plain_http) as client, progress_on(quiet or as_json) as bars:
         pushed = client.pack(folder, tag, config, progress=bars)
     show_pushed(context, tag, pushed, quiet=quiet, as_json=as_json)

@@ -4,7 +4,6 @@ import json
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -13,6 +12,7 @@ import typer
 
 from estiva.cli.failing import CommandError, ServerRefused, line
 from estiva.cli.transfers import trusting
+from estiva.cli.words import cell, with_details
 
 if TYPE_CHECKING:
     import ssl
@@ -146,6 +146,10 @@ def server_of(context: typer.Context) -> Server:
         password = typer.prompt(f"Password of {options['username']}", hide_input=True, err=True)
     if not password:
         raise CommandError("no password: set ESTIVA_PASSWORD (and ESTIVA_USERNAME, ESTIVA_SERVER where they differ)")
+    if not options["server"].lower().startswith(("http://", "https://")):
+        raise CommandError(
+            f"{options['server']!r} is no server: --server (ESTIVA_SERVER) begins with http:// or https://"
+        )
     server = Server(options["server"], options["username"], password, trust_of(context))
     root.call_on_close(server.close)
     return server
@@ -159,7 +163,7 @@ def trust_of(context: typer.Context) -> "ssl.SSLContext | None":
 def _reason(error: Exception) -> str:
     from estiva.connections import reason  # only where something went wrong
 
-    return line(reason(error))
+    return line(reason(error, plain="--server (ESTIVA_SERVER) has to begin with http:// then"))
 
 
 def read_document(document: str) -> str:
@@ -186,7 +190,7 @@ def show(context: typer.Context, value: Any, columns: Iterable[str] = ()) -> Non
         _table(value, list(columns))
     elif isinstance(value, dict):
         for name, member in value.items():
-            typer.echo(f"{name}: {_text(member)}")
+            typer.echo(f"{name}: {cell(member)}")
 
 
 def _table(rows: list[Any], columns: list[str]) -> None:
@@ -194,22 +198,10 @@ def _table(rows: list[Any], columns: list[str]) -> None:
         for row in rows:
             typer.echo(row)
         return
-    texts = [columns, *([_text(row.get(column)) for column in columns] for row in rows)]
+    texts = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
     widths = [max(len(cells[index]) for cells in texts) for index in range(len(columns))]
     for cells in texts:
         typer.echo("  ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip())
-
-
-def _text(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return {None: "-", True: "yes", False: "no"}[value]
-    if isinstance(value, float):  # times are the only numbers with a fraction
-        return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
-    if isinstance(value, list):
-        return ", ".join(_text(entry) for entry in value) or "-"
-    if isinstance(value, dict):
-        return json.dumps(value)
-    return line(str(value))
 
 
 def _segment(name: str) -> str:
@@ -237,13 +229,5 @@ def _refusal(response: "httpx2.Response") -> str:
         text = line(str(error["message"]))
     except (ValueError, KeyError, IndexError, TypeError):
         return f"the server answered {response.status_code}"
-    detail = error.get("detail")
-    text = f"{text} ({_details(detail)})" if detail else text
+    text = with_details(text, error.get("detail"))
     return f"{text}; ESTIVA_USERNAME and ESTIVA_PASSWORD say who asks" if response.status_code == UNAUTHORIZED else text
-
-
-def _details(detail: Any) -> str:
-    """What an error is about, in words: `user: alice`."""
-    if isinstance(detail, dict):
-        return ", ".join(f"{line(str(name))}: {_text(value)}" for name, value in detail.items())
-    return _text(detail)

@@ -37,6 +37,11 @@ class Artifact:
     media_type: str = OCTETS
     """Of every file."""
 
+    def __post_init__(self) -> None:
+        for text in (self.artifact_type, self.media_type):
+            if not mediatypes.is_media_type(text):
+                raise ContentInvalid(f"{text!r} is no media type such as {OCTETS}")
+
 
 def push_artifact(registry: Registry, image: ImageReference, artifact: Artifact, how: Pushing) -> Steps[Descriptor]:
     """Push files as one artifact."""

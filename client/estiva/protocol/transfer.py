@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -93,12 +93,23 @@ def push_manifest(
 
 
 def pull_layout(
-    registry: Registry, image: ImageReference, folder: Path, platform: Platform | None, progress: Progress
+    registry: Registry,
+    image: ImageReference,
+    folder: Path,
+    platform: Platform | None,
+    progress: Progress,
+    *,
+    strict: bool = True,
 ) -> Steps[Descriptor]:
-    """Pull into an OCI layout: all of an index, or its image for one platform."""
+    """Pull into an OCI layout: all of an index, or its image for one platform.
+
+    An image that is in no index has to be for that platform too, where `strict` says so.
+    """
     root = yield from resolve(registry, image)
     if platform:
         root = yield from select_platform(registry, image.repository, root, platform)
+        if strict:
+            yield from _hold_to(registry, image, root, platform)
     tree = yield from read_tree(registry, image.repository, root)
     writer = LayoutWriter(folder)
     yield Parallel([_pull(registry, image.repository, blob, writer, progress) for blob in tree.blobs])
@@ -116,7 +127,8 @@ def pull_archive(
     from estiva.dockerarchive import write_archive
 
     folder = yield Call(lambda: _folder_beside(target))
-    root = yield from pull_layout(registry, image, folder, platform or Platform.of_containers_here(), progress)
+    wanted = platform or Platform.of_containers_here()
+    root = yield from pull_layout(registry, image, folder, wanted, progress, strict=platform is not None)
     name = "" if isinstance(image.or_latest, Digest) else str(image.at(image.or_latest))
     yield Call(lambda: write_archive(folder, root.digest, name, target))
     yield Call(lambda: shutil.rmtree(folder, ignore_errors=True))
@@ -201,6 +213,23 @@ def select_platform(
     raise ManifestUnknown(f"there is no image for {platform}, but for {names or 'none that says which'}")
 
 
+def _hold_to(registry: Registry, image: ImageReference, stored: StoredManifest, platform: Platform) -> Steps[None]:
+    """ManifestUnknown where this is an image for another platform; of an artifact there is nothing to say."""
+    from estiva.image import parse_config
+
+    described = next(iter(parse_manifest(stored.content, stored.media_type).blobs), None)
+    if described is not None and described.media_type in mediatypes.CONFIGS:
+        config = parse_config((yield from get_blob(registry, image.repository, described)))
+        _check_platform(image, config.platform, platform)
+
+
+def _check_platform(image: ImageReference, offered: Platform, wanted: Platform) -> None:
+    """ManifestUnknown where the image is for another; a config need not say which, nor which variant."""
+    told = offered if offered.variant else replace(wanted, os=offered.os, architecture=offered.architecture)
+    if offered.architecture and not wanted.matches(told):
+        raise ManifestUnknown(f"{image} is an image for {offered} alone, not for {wanted}")
+
+
 def read_image(registry: Registry, image: ImageReference, platform: Platform | None) -> "Steps[Image]":
     """The image of a reference, of an index the one for the platform (by default this machine's)."""
     from estiva.image import Image, history_of, parse_config
@@ -213,6 +242,8 @@ def read_image(registry: Registry, image: ImageReference, platform: Platform | N
         raise ManifestInvalid(f"{image} is no image")
     described, *layers = manifest.blobs
     config = parse_config((yield from get_blob(registry, image.repository, described)))
+    if platform and stored is root:
+        _check_platform(image, config.platform, platform)
     return Image(
         reference=image,
         digest=stored.digest,

@@ -38,8 +38,19 @@ def asking(estiva: Estiva, server: str) -> str:
 def test_a_server_that_can_not_be_reached(estiva: Estiva) -> None:
     port = free_port()
     assert asking(estiva, f"http://127.0.0.1:{port}").startswith(f"cannot reach http://127.0.0.1:{port}: ")
-    for url in ("http://no.such.host.invalid", "nonsense", "ftp://127.0.0.1", "http://[", "http://a:port", ""):
+    for url in ("http://no.such.host.invalid", "http://[", "http://a:port"):
         assert asking(estiva, url).startswith("cannot reach")
+
+
+def test_an_address_that_does_not_fit_says_how_it_has_to_begin(estiva: Estiva) -> None:
+    url = estiva.environment["ESTIVA_SERVER"]
+    said = asking(estiva, url.replace("http:", "https:"))
+    assert said.endswith("it speaks HTTP without TLS there; --server (ESTIVA_SERVER) has to begin with http:// then")
+    assert "plain-http" not in said
+    for address in (url.removeprefix("http://"), f"ftp://{url}", "nonsense"):
+        assert asking(estiva, address).endswith(
+            "is no server: --server (ESTIVA_SERVER) begins with http:// or https://"
+        )
 
 
 def test_a_wrong_password_or_none(estiva: Estiva) -> None:

@@ -1,5 +1,7 @@
 """docs/client.md: its examples run, and what it calls public is what there is."""
 
+import ast
+import inspect
 import os
 import re
 import subprocess
@@ -62,6 +64,38 @@ def test_every_public_thing_says_what_it_promises(kind: str) -> None:
     assert methods == {name for name in vars(estiva.Client) if not name.startswith("_")}
     assert all(getattr(getattr(estiva, kind), name).__doc__ for name in methods)
     assert all(getattr(estiva, name).__doc__ for name in estiva.__all__ if name != "__version__")
+
+
+def signatures(kind: str) -> dict[str, list[tuple[str | None, ...]]]:
+    """The public methods and `__init__` as the source spells them; a type in quotes is the same without."""
+
+    def spelled(node: ast.expr | None) -> str | None:
+        text = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+        return text or (ast.unparse(node) if node else None)
+
+    def of(method: ast.FunctionDef | ast.AsyncFunctionDef) -> list[tuple[str | None, ...]]:
+        told = method.args
+        positional = [None] * (len(told.args) - len(told.defaults)) + [ast.unparse(one) for one in told.defaults]
+        named = [ast.unparse(one) if one else None for one in told.kw_defaults]
+        first = [(one.arg, spelled(one.annotation), value) for one, value in zip(told.args, positional, strict=True)]
+        then = [
+            ("*", one.arg, spelled(one.annotation), value) for one, value in zip(told.kwonlyargs, named, strict=True)
+        ]
+        return [*first, *then, ("return", spelled(method.returns))]
+
+    (tree,) = ast.parse(inspect.getsource(getattr(estiva, kind))).body
+    assert isinstance(tree, ast.ClassDef)
+    methods = [one for one in tree.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return {one.name: of(one) for one in methods if one.name == "__init__" or not one.name.startswith("_")}
+
+
+def test_both_clients_have_the_same_signatures() -> None:
+    ours, theirs = signatures("Client"), signatures("AsyncClient")
+    assert ours == theirs
+    assert "push" in ours
+    names = ours.keys() - {"__init__"}
+    assert all(inspect.iscoroutinefunction(getattr(estiva.AsyncClient, name)) for name in names)
+    assert not any(inspect.iscoroutinefunction(getattr(estiva.Client, name)) for name in names)
 
 
 def test_a_name_that_there_is_not() -> None:
