@@ -110,6 +110,7 @@ def test_every_error_code_is_documented(code: str) -> None:
     assert f"`{code}`" in page("api")
 
 
+OF_EVERY_VERB = ("--json", "--wide")
 COMMANDS: dict[str, Any] = get_command(build()).commands  # type: ignore[attr-defined]
 VERBS = [f"{noun} {verb}" for noun, command in COMMANDS.items() for verb in getattr(command, "commands", ())]
 
@@ -132,7 +133,12 @@ def test_every_verb_of_a_noun_is_documented_with_its_flags(command: str) -> None
     assert rows
     for parameter in COMMANDS[noun].commands[verb].params:
         for flag in (option for option in parameter.opts if option.startswith("--")):
-            assert flag in section[0]
+            assert flag in section[0] or flag in OF_EVERY_VERB
+
+
+def test_the_options_of_every_verb_are_documented_once() -> None:
+    section = page("cli").partition("## Speaking to a server")[2].partition("## ")[0]
+    assert all(f"`{flag}`" in section for flag in OF_EVERY_VERB)
 
 
 @pytest.mark.parametrize("option", get_command(build()).params, ids=lambda option: option.name)

@@ -123,7 +123,7 @@ def audit(
     asked = {"target": target, "principal": principal, "action": action, "since": since, "until": until}
     query = {name: text for name, text in asked.items() if text} | {"last": "" if before is None else str(before)}
     records = member(server_of(context).call("GET", "audit", query=query), "records")
-    show(context, records, ("id", "at", "actor", "address", "action", "target", "detail"))
+    show(context, records, ("id", "at", "actor", "address", "action", "target", "detail"), ("detail", "address"))
 
 
 def _noun(robot: bool) -> str:

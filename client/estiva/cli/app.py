@@ -28,7 +28,9 @@ from estiva.cli import (
     upstreams,
     webhooks,
 )
+from estiva.cli.examples import epilog
 from estiva.cli.options import DEFAULT_SERVER, DEFAULT_USERNAME
+from estiva.cli.printing import printing
 
 GROUP = "estiva.commands"
 CAFile = Annotated[
@@ -84,6 +86,10 @@ VERBS: dict[str, Callable[..., None]] = {
     "logs": running.logs,
     "exec": running.execute,
 }
+PRINT = ("ps", "scrub", "fsck", "audit", "discover", "diff")
+IMAGES, SERVER = "Images, in any registry", "A server, and what runs"
+OF_IMAGES = ("artifact",)
+OF_SERVERS = ("scrub", "fsck", "audit", "ps", "logs", "exec")
 
 
 def _show_version(asked: bool) -> None:
@@ -112,15 +118,29 @@ def build(*, others: bool = True) -> typer.Typer:
     ) -> None:
         """A container registry that is one command."""
         context.obj = {"server": server, "username": username, "password": password, "json": as_json}
-        context.obj["ca_file"] = ca_file
+        context.obj |= {"ca_file": ca_file, "wide": False}
 
-    for name, noun in NOUNS.items():
-        app.add_typer(noun(), name=name)
     for name, verb in VERBS.items():
-        app.command(name)(verb)
+        panel = SERVER if name in OF_SERVERS else IMAGES
+        told = printing(name, verb) if name in PRINT else verb
+        app.command(name, epilog=epilog(name), rich_help_panel=panel)(told)
+    for name, noun in NOUNS.items():
+        panel = IMAGES if name in OF_IMAGES else SERVER
+        app.add_typer(_with_examples(name, noun()), name=name, epilog=epilog(name), rich_help_panel=panel)
     if others:
         _add_others(app)
     return app
+
+
+def _with_examples(name: str, noun: typer.Typer) -> typer.Typer:
+    """Every verb of it prints JSON where that is asked for, and shows how it is typed."""
+    for command in noun.registered_commands:
+        assert command.callback is not None
+        verb = command.name or command.callback.__name__.replace("_", "-")
+        command.epilog = epilog(name, verb)
+        if name not in OF_IMAGES:
+            command.callback = printing(verb, command.callback)
+    return noun
 
 
 def _add_others(app: typer.Typer) -> None:

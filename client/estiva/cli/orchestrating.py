@@ -16,6 +16,9 @@ Timeout = Annotated[float, typer.Option(help="Give up after so many seconds.")]
 Wait = Annotated[float | None, typer.Option(help="Wait so many seconds for the deployment; fail where it is not held.")]
 TASKS = ("task", "service", "definition", "status", "health", "instance", "started_at", "ports")
 SERVICES = ("name", "status", "desired", "running", "definition", "rollout", "event")
+SPARE_OF_TASKS = ("started_at", "instance", "definition", "ports", "health")
+SPARE_OF_SERVICES = ("event", "status", "definition")
+"""What a narrow terminal goes without, the first one first."""
 LOOK_EVERY = 0.5
 
 
@@ -87,7 +90,7 @@ def taskdefs() -> typer.Typer:
 def list_tasks(context: typer.Context, cluster: Cluster = "default") -> None:
     """List the tasks of a cluster that have not stopped."""
     found = member(server_of(context).call("GET", "clusters", cluster, "tasks"), "tasks")
-    show(context, found if _as_json(context) else [_in_a_row(task) for task in found], TASKS)
+    show(context, found if _as_json(context) else [_in_a_row(task) for task in found], TASKS, SPARE_OF_TASKS)
 
 
 def _in_a_row(task: dict[str, Any]) -> dict[str, Any]:
@@ -145,7 +148,12 @@ def services() -> typer.Typer:
     @app.command()
     def ls(context: typer.Context, cluster: Cluster = "default") -> None:
         """List the services of a cluster, and how far each is."""
-        show(context, member(server_of(context).call("GET", "clusters", cluster, "services"), "services"), SERVICES)
+        show(
+            context,
+            member(server_of(context).call("GET", "clusters", cluster, "services"), "services"),
+            SERVICES,
+            SPARE_OF_SERVICES,
+        )
 
     @app.command()
     def delete(

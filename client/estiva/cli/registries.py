@@ -15,7 +15,7 @@ from estiva.cli.transfers import finding, opened, show_moved
 if TYPE_CHECKING:
     from estiva import Client, Credential, Descriptor
 
-Reference = Annotated[str, typer.Argument(help="An image: host[:port]/repository[:tag][@digest].")]
+Reference = Annotated[str, typer.Argument(help="An image: host[:port]/repository[:tag]\\[@digest].")]
 PlainHTTP = Annotated[
     bool, typer.Option("--plain-http", help="Speak HTTP to hosts that are not this machine; nothing is encrypted then.")
 ]

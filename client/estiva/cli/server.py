@@ -1,8 +1,9 @@
 """The server that a command speaks to: `/api/v1/`, with the operator's own name and password."""
 
 import json
+import shutil
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ from urllib.parse import quote
 
 import typer
 
+from estiva.cli import tables
 from estiva.cli.failing import CommandError, ServerRefused, line
 from estiva.cli.transfers import trusting
 from estiva.cli.words import cell, with_details
@@ -182,26 +184,31 @@ def member(answer: dict[str, Any], name: str) -> list[Any]:
     return found
 
 
-def show(context: typer.Context, value: Any, columns: Iterable[str] = ()) -> None:
-    """Print a result: JSON where `--json` asks for it, else a table of these columns, or a line per member."""
-    if context.find_root().obj["json"]:
+def show(context: typer.Context, value: Any, columns: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
+    """Print a result: JSON where `--json` asks for it, else a table of these columns, or a line per member.
+
+    On a terminal that is too narrow for it, the table goes without those that are `spare`, unless `--wide` is given.
+    """
+    root = context.find_root().obj
+    if root["json"]:
         typer.echo(json.dumps(value, indent=2))
+    elif isinstance(value, list) and columns:
+        _table(value, columns, spare, wide=root["wide"])
     elif isinstance(value, list):
-        _table(value, list(columns))
+        for row in value:
+            typer.echo(row)
     elif isinstance(value, dict):
         for name, member in value.items():
             typer.echo(f"{name}: {cell(member)}")
 
 
-def _table(rows: list[Any], columns: list[str]) -> None:
-    if not columns:
-        for row in rows:
-            typer.echo(row)
-        return
-    texts = [columns, *([cell(row.get(column)) for column in columns] for row in rows)]
-    widths = [max(len(cells[index]) for cells in texts) for index in range(len(columns))]
-    for cells in texts:
-        typer.echo("  ".join(text.ljust(width) for text, width in zip(cells, widths, strict=True)).rstrip())
+def _table(rows: list[Any], columns: Sequence[str], spare: Sequence[str], *, wide: bool) -> None:
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() and not wide else None
+    shown, left_out = tables.lines(rows, columns, spare, width)
+    for text in shown:
+        typer.echo(text)
+    if left_out and sys.stderr.isatty():
+        typer.echo(f"(--wide shows {', '.join(left_out)}, too)", err=True)
 
 
 def _segment(name: str) -> str:
