@@ -23,17 +23,18 @@ def volatile(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Disk]:
         yield made
 
 
+ENOUGH = 20
+
+
 def acknowledged_before_power_loss(volatile: Disk, synced: str = "everything", count: int = 0) -> list[str]:
     """The keys that a store on the disk acknowledged before the power went."""
     FilesystemBlobStore(volatile.path)  # in the controls, too, the directories are there to stay
     command = [sys.executable, "-m", "tests.faults.blob_writer", str(volatile.path), synced, str(count)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as writer:
         assert writer.stdout is not None
-        if count:
-            keys = [writer.stdout.readline() for _ in range(count)]
-        else:
-            time.sleep(2)
-            keys = []
+        keys = [writer.stdout.readline() for _ in range(count or ENOUGH)]
+        if not count:
+            time.sleep(1)
         kill(writer)
         keys += writer.stdout.readlines()
     volatile.cut_power()
@@ -52,7 +53,7 @@ def is_whole(store: FilesystemBlobStore, key: str) -> bool:
 
 def test_every_acknowledged_blob_is_whole_and_no_file_among_the_blobs_is_wrong(volatile: Disk) -> None:
     keys = acknowledged_before_power_loss(volatile)
-    assert len(keys) >= 20
+    assert len(keys) >= ENOUGH
     store = FilesystemBlobStore(volatile.path)
     assert [key for key in keys if not is_whole(store, key)] == []
     blobs = volatile.path / "blobs"
@@ -76,7 +77,7 @@ def test_the_store_takes_new_blobs_after_a_power_loss(volatile: Disk) -> None:
 
 def test_control_a_store_that_syncs_nothing_loses_what_it_acknowledged(volatile: Disk) -> None:
     keys = acknowledged_before_power_loss(volatile, synced="nothing")
-    assert len(keys) >= 20
+    assert len(keys) >= ENOUGH
     store = FilesystemBlobStore(volatile.path)
     # Some may be there: nobody forbids the kernel to write early.
     assert [key for key in keys if not is_whole(store, key)] != []
