@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -49,8 +49,16 @@ Start = Callable[..., "subprocess.Popen[str]"]
 LONG = [pytest.param(kind, marks=pytest.mark.real) for kind in ("Client", "AsyncClient")]
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Processes started meanwhile end by Ctrl-C, also where the tests run in the background, where it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture(params=["command", *LONG])
-def start(request: pytest.FixtureRequest, peer: Peer, tmp_path: Path) -> Start:
+def start(request: pytest.FixtureRequest, interruptible: None, peer: Peer, tmp_path: Path) -> Start:
     """What starts a transfer in a process of its own: verb, and what and where to."""
     state = tmp_path / "state"
     program = {"command": COMMAND, "Client": LIBRARY, "AsyncClient": ASYNCIO}[request.param]
