@@ -34,6 +34,7 @@ class PostgreSQLDatabase:
         self._connections = Connections(url, most_connections)
         self._closing = False
         self._writes: set[asyncio.Task[Any]] = set()
+        self._following: set[asyncio.Task[Any]] = set()
         self._turn = asyncio.Lock()
 
     async def read(self, work: Work[T]) -> T:
@@ -56,7 +57,10 @@ class PostgreSQLDatabase:
 
     async def write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
         """See `Database.write_after`."""
-        return await asyncio.shield(asyncio.ensure_future(self._write_after(first, threads, work)))
+        task = asyncio.create_task(self._write_after(first, threads, work))
+        self._following.add(task)  # the loop alone would let go of one that nobody waits for
+        task.add_done_callback(self._following.discard)
+        return await asyncio.shield(task)
 
     async def _write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
         await asyncio.get_running_loop().run_in_executor(threads, first)

@@ -107,9 +107,10 @@ def pull_layout(
     """
     root = yield from resolve(registry, image)
     if platform:
-        root = yield from select_platform(registry, image.repository, root, platform)
-        if strict:
+        found = yield from select_platform(registry, image.repository, root, platform)
+        if strict and found is root:
             yield from _hold_to(registry, image, root, platform)
+        root = found
     tree = yield from read_tree(registry, image.repository, root)
     writer = LayoutWriter(folder)
     yield Parallel([_pull(registry, image.repository, blob, writer, progress) for blob in tree.blobs])
