@@ -1,7 +1,6 @@
 """One upload on local disk: a file whose length is the offset, so that it outlives the process that wrote it."""
 
 import contextlib
-import errno
 import io
 import os
 import threading
@@ -13,6 +12,7 @@ from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, i
 from storage.blobs.hashing import RunningHash, RunningHashes, digest_of_file
 from storage.blobs.identity import Identity
 from storage.blobs.names import new_storage_key
+from storage.blobs.writing import write_all
 from storage.durable import sync_entry
 
 WORTH_MARKING = 1024 * 1024
@@ -56,13 +56,8 @@ class FileUpload:
                 self._running.update(data)
 
     def _append(self, data: memoryview) -> None:
-        written = 0
-        while written < len(data):
-            count = os.pwrite(self._file.fileno(), data[written:], self._offset + written)
-            if count == 0:
-                raise OSError(errno.EIO, "nothing was written")
-            written += count
-        self._offset += written
+        write_all(self._file.fileno(), data, self._offset)
+        self._offset += len(data)
         if self._offset - self._sent >= writeback.STEP:
             writeback.begin_writeback(self._file.fileno(), self._sent, self._offset - self._sent)
             self._sent = self._offset

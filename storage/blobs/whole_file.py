@@ -6,13 +6,13 @@ that is what a small push mostly waits for.
 """
 
 import contextlib
-import errno
 import os
 from pathlib import Path
 
 from estiva.digest import Digest
 from storage.blobs import DigestMismatchError, StoredBlob
 from storage.blobs.names import new_storage_key
+from storage.blobs.writing import write_all
 from storage.durable import sync_entry
 
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -31,7 +31,7 @@ def store_whole_file(uploads: Path, blobs: Path, digest: Digest, content: bytes)
     path, target = uploads / key.rpartition(".")[2], blobs / key
     descriptor = os.open(path, _NEW, 0o444)
     try:
-        _write(descriptor, content)
+        write_all(descriptor, memoryview(content), 0)
         os.fsync(descriptor)
         os.rename(path, target)
     except BaseException:
@@ -42,12 +42,3 @@ def store_whole_file(uploads: Path, blobs: Path, digest: Digest, content: bytes)
         os.close(descriptor)
     sync_entry(target)
     return StoredBlob(key, len(content))
-
-
-def _write(descriptor: int, content: bytes) -> None:
-    written = 0
-    while written < len(content):
-        count = os.pwrite(descriptor, memoryview(content)[written:], written)
-        if count == 0:
-            raise OSError(errno.EIO, "nothing was written")
-        written += count
