@@ -1,5 +1,6 @@
 """What does not fit is refused before anything is moved: platforms, ports, media types."""
 
+import json
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from estiva import Client, ContentInvalid, PackConfig, Platform
 from estiva.errors import ManifestUnknown
+from estiva.mediatypes import OCI_INDEX
 
 
 def test_an_image_for_one_platform_is_not_taken_for_anothers(
@@ -48,6 +50,17 @@ def test_a_config_that_says_less_is_believed(
     client.pack(tmp_path / "root", f"{repository}:1", PackConfig(platform=Platform(*offered)))
     with nullcontext() if same else pytest.raises(ManifestUnknown):
         client.pull(f"{repository}:1", tmp_path / "target", platform=wanted)
+
+
+def test_an_index_is_believed_whatever_the_images_own_config_says(
+    client: Client, repository: str, tmp_path: Path
+) -> None:
+    (tmp_path / "root").mkdir()
+    pushed = client.pack(tmp_path / "root", f"{repository}:1", PackConfig(platform=Platform("linux", "s390x")))
+    entry = {**pushed.as_json(), "platform": {"os": "linux", "architecture": "arm64"}}
+    index = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": [entry]}
+    client.put_manifest(f"{repository}:index", json.dumps(index).encode(), OCI_INDEX)
+    assert client.pull(f"{repository}:index", tmp_path / "target", platform="linux/arm64") == pushed
 
 
 @pytest.mark.parametrize("port", ["x", "", "0", "65536", "80/", "80/http", "8 0", "-1", "\N{SUPERSCRIPT TWO}"])
