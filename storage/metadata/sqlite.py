@@ -1,7 +1,8 @@
-"""SQLite: reads on the event loop's own connection, writes through one thread that commits them in groups.
+"""SQLite: reads on the event loop's own connection, writes through another that commits them in groups.
 
 A point read takes 5-10 microseconds, less than any hop to a thread, so reads happen where they are asked for.
-Writes that arrive while a commit waits for the disk share the next one: one fsync serves them all.
+Writes that arrive while a commit waits for the disk share the next one: one fsync serves them all. One thread at a time
+has the turn to write: the writer's own or, where nobody else is writing, the one that has just stored the content.
 """
 
 import asyncio
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from pathlib import Path
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
 
 from estiva.errors import RegistryError, StorageFull, Unavailable
@@ -26,6 +27,8 @@ logger = logging.getLogger("estiva.metadata")
 
 BUSY_TIMEOUT = 5.0
 LARGEST_GROUP = 100
+GROUPS_BESIDE = 4
+"""As many a thread commits that has stored content, and then the writer's goes on: others' work keeps it no longer."""
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -68,11 +71,14 @@ class SQLiteDatabase:
         self._writer_is_lost = False
         self._synchronous = True
         self._held: int | None = None
-        self._closing = False
         self._entering = threading.Lock()
-        self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
+        """Guards the next three, and is held for no longer than it takes to look at them."""
+        self._queue: list[_Pending] = []
+        self._is_writing = False  # whether some thread has the turn; while none has, nothing is in the queue
+        self._closing = False
+        self._turns: SimpleQueue[bool] = SimpleQueue()  # to the writer's thread: the turn, or that there is no more
         self._header = find_header(path)  # mapped since the reader looked at the file
-        self._thread = threading.Thread(target=self._write_groups, name="sqlite-writer", daemon=True)
+        self._thread = threading.Thread(target=self._take_turns, name="sqlite-writer", daemon=True)
         self._thread.start()
 
     async def read(self, work: Work[T]) -> T:
@@ -86,12 +92,13 @@ class SQLiteDatabase:
         """See `Database.write`. One writer at a time: all work is serializable."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._enqueue(_Pending(work, durable, future, loop))
+        if self._enqueue(_Pending(work, durable, future, loop)):
+            self._turns.put(True)  # no commit on the event loop
         # Shielded: once queued the work happens, whether or not its client still waits for the answer.
         return await asyncio.shield(future)
 
     async def write_after(self, first: Callable[[], None], threads: Executor, work: Callable[[], Work[T]]) -> T:
-        """See `Database.write_after`: from that thread straight to the writer's, and only then back to the loop."""
+        """See `Database.write_after`: that thread commits it, too, or leaves it to whoever is at it already."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         pending = _Pending(work, True, future, loop)
@@ -99,19 +106,27 @@ class SQLiteDatabase:
         def begin() -> None:
             try:
                 first()
-                self._enqueue(pending)
+                has_turn = self._enqueue(pending)
             except BaseException as error:
                 _deliver(pending, None, error)
+            else:
+                if has_turn:
+                    self._write_some()
 
         threads.submit(begin)
         return await asyncio.shield(future)
 
-    def _enqueue(self, pending: _Pending) -> None:
-        """Have the writer do it, after everything that waits for it already; Unavailable once it is told to stop."""
+    def _enqueue(self, pending: _Pending) -> bool:
+        """Have it done after everything that waits already. Unavailable once nothing more is taken.
+
+        True where that gives the caller the turn, to use or to hand on: nobody else looks at the queue until then.
+        """
         with self._entering:
             if self._closing:
                 raise Unavailable("the metadata database is closing")
-            self._queue.put(pending)
+            self._queue.append(pending)
+            has_turn, self._is_writing = not self._is_writing, True
+        return has_turn
 
     def version(self) -> int:
         """See `Database.version`: SQLite tells of the commits of every other connection, mostly in memory."""
@@ -144,29 +159,37 @@ class SQLiteDatabase:
         """See `Database.close`. Idempotent."""
         with self._entering:
             self._closing = True
-            self._queue.put(None)
+            if not self._is_writing:
+                self._turns.put(False)
         await asyncio.to_thread(self._thread.join)
         self._header = None  # its memory goes with the connections
         self._writer.close()
         self._reader.close()
 
-    def _write_groups(self) -> None:
-        open_for_work = True
-        while open_for_work:
-            first = self._queue.get()
-            if first is None:
+    def _take_turns(self) -> None:
+        while self._turns.get():
+            while group := self._next_group():
+                self._write_group(group)
+
+    def _write_some(self) -> None:
+        """Use the turn in a thread that has something else to do: for as many groups, and then the writer's goes on."""
+        for _ in range(GROUPS_BESIDE):
+            group = self._next_group()
+            if not group:
                 return
-            group = [first]
-            while len(group) < LARGEST_GROUP:
-                try:
-                    following = self._queue.get_nowait()
-                except Empty:
-                    break
-                if following is None:
-                    open_for_work = False
-                    break
-                group.append(following)
             self._write_group(group)
+        self._turns.put(True)
+
+    def _next_group(self) -> list[_Pending]:
+        """What is to be done next by the thread that has the turn; with nothing left, the turn is over."""
+        with self._entering:
+            group = self._queue[:LARGEST_GROUP]
+            del self._queue[:LARGEST_GROUP]
+            if not group:
+                self._is_writing = False
+                if self._closing:
+                    self._turns.put(False)
+        return group
 
     def _write_group(self, group: list[_Pending]) -> None:
         """Do the works and tell whoever waits. Nothing comes out of here: the thread must outlive any trouble."""

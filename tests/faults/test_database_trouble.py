@@ -74,7 +74,7 @@ async def enter_together(
     if refused:
         waiting.append(asyncio.create_task(database.write(refuse)))
     async with asyncio.timeout(20):
-        while database._queue.qsize() < len(waiting):
+        while len(database._queue) < len(waiting):
             await asyncio.sleep(0)
     go_on.set()
     await held
