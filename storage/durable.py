@@ -31,7 +31,7 @@ def make_directories(parent: Path, names: Iterable[str]) -> None:
     sync_directory(parent)
 
 
-def sync_directory(path: Path) -> None:
+def sync_directory(path: Path | str) -> None:
     """Return when the entries of a directory are on disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -40,12 +40,13 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
-def sync_entry(file: Path) -> None:
+def sync_entry(file: str) -> None:
     """Return when a file's name is on disk; OSError, and the name, which may or may not be there, is taken back."""
     try:
-        sync_directory(file.parent)
+        sync_directory(os.path.dirname(file))
     except OSError:
-        file.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)
         raise
 
 

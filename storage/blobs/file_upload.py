@@ -5,7 +5,6 @@ import io
 import os
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 from estiva.digest import Digest
 from storage.blobs import DigestMismatchError, StoredBlob, UploadUnknownError, identity, writeback
@@ -24,14 +23,15 @@ class FileUpload:
 
     def __init__(
         self,
-        path: Path,
-        blobs: Path,
+        path: str,
+        blobs: str,
         file: io.FileIO,
         size: int,
         running: RunningHash | None,
         waiting: RunningHashes,
     ) -> None:
         self._path = path
+        self._id = os.path.basename(path)
         self._blobs = blobs
         self._file = file
         self._offset = self._sent = size
@@ -81,7 +81,7 @@ class FileUpload:
             if self._digest(digest) != digest:
                 raise DigestMismatchError(str(digest))
             key = new_storage_key(digest)
-            target = self._blobs / key
+            target = f"{self._blobs}/{key}"
             os.fchmod(self._file.fileno(), 0o444)
             marked = identity.mark(self._file.fileno()) if self._offset >= WORTH_MARKING else None
             self._sync_file()
@@ -101,18 +101,19 @@ class FileUpload:
         except OSError:
             with contextlib.closing(self):
                 self._running = None
-                self._path.unlink(missing_ok=True)
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._path)
             raise
 
-    def _move(self, target: Path, marked: int | None) -> Identity:
+    def _move(self, target: str, marked: int | None) -> Identity:
         """Give the file its name: its identity from then on, for renaming changes it."""
         try:
-            self._path.rename(target)
+            os.rename(self._path, target)
         except FileNotFoundError:
-            if self._path.exists():
+            if os.path.exists(self._path):
                 raise
             self._let_go()
-            raise UploadUnknownError(self._path.name) from None
+            raise UploadUnknownError(self._id) from None
         file = self._file.fileno()
         is_as_hashed = marked is not None and identity.is_marked(file, marked)
         committed = identity.identity_of(file) if is_as_hashed else b""
@@ -128,7 +129,7 @@ class FileUpload:
         """Let go; the hash waits for the next request of this process."""
         with self._busy:
             if self._running is not None:
-                self._waiting.keep(self._path.name, self._running)
+                self._waiting.keep(self._id, self._running)
             self._running = None
             self._file.close()  # and with it the lock: the last step
 

@@ -3,14 +3,14 @@
 import fcntl
 import io
 import os
-from pathlib import Path
+import stat
 
 from storage.blobs import UploadBusyError, UploadUnknownError
 
 _OPEN = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def create_file(path: Path) -> None:
+def create_file(path: str) -> None:
     """The empty file of a new upload."""
     descriptor = os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600)
     try:
@@ -19,23 +19,24 @@ def create_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def begin_file(path: Path) -> io.FileIO:
+def begin_file(path: str) -> tuple[io.FileIO, int]:
     """The empty file of a new upload, held as by `hold_file`. FileExistsError, UploadUnknownError, UploadBusyError.
 
     Another process may have found it before it was locked: it may hold something then.
     """
     file = io.FileIO(os.open(path, _OPEN | os.O_CREAT | os.O_EXCL, 0o600), "r+")
     try:
-        os.fchmod(file.fileno(), 0o600)  # whatever the umask took away
-        _lock(file, path)
+        seen = _lock(file, path)
+        if stat.S_IMODE(seen.st_mode) != 0o600:
+            os.fchmod(file.fileno(), 0o600)  # whatever the umask took away
     except BaseException:
         file.close()
         raise
-    return file
+    return file, seen.st_size
 
 
-def hold_file(path: Path) -> io.FileIO:
-    """An upload's file, open for one holder at a time, in this process or another.
+def hold_file(path: str) -> tuple[io.FileIO, int]:
+    """An upload's file, open for one holder at a time, in this process or another, and how many bytes it has.
 
     UploadUnknownError, or UploadBusyError at once. The lock goes when the file is closed, as it is when the process
     is killed or nothing refers to it any more.
@@ -43,16 +44,15 @@ def hold_file(path: Path) -> io.FileIO:
     try:
         file = _open_writable(path)
     except FileNotFoundError:
-        raise UploadUnknownError(path.name) from None
+        raise UploadUnknownError(os.path.basename(path)) from None
     try:
-        _lock(file, path)
+        return file, _lock(file, path).st_size
     except BaseException:
         file.close()
         raise
-    return file
 
 
-def _open_writable(path: Path) -> io.FileIO:
+def _open_writable(path: str) -> io.FileIO:
     try:
         return io.FileIO(os.open(path, _OPEN), "r+")
     except PermissionError:
@@ -60,23 +60,26 @@ def _open_writable(path: Path) -> io.FileIO:
         return io.FileIO(os.open(path, _OPEN), "r+")
 
 
-def _lock(file: io.FileIO, path: Path) -> None:
+def _lock(file: io.FileIO, path: str) -> os.stat_result:
+    """Lock it and tell what it is: nobody else changes it from then on."""
     try:
         fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UploadBusyError(path.name) from None
-    if not _is_still(file, path):  # committed or discarded between open and lock
-        raise UploadUnknownError(path.name)
+        raise UploadBusyError(os.path.basename(path)) from None
+    seen = os.fstat(file.fileno())
+    if not _is_at(path, seen):  # committed or discarded between open and lock
+        raise UploadUnknownError(os.path.basename(path))
+    return seen
 
 
-def _is_still(file: io.FileIO, path: Path) -> bool:
+def _is_at(path: str, seen: os.stat_result) -> bool:
     try:
-        return os.path.samestat(os.fstat(file.fileno()), os.lstat(path))
+        return os.path.samestat(seen, os.lstat(path))
     except FileNotFoundError:
         return False
 
 
-def _make_writable_again(path: Path) -> None:
+def _make_writable_again(path: str) -> None:
     """A process killed in the middle of a commit may have left the upload read-only."""
     with io.FileIO(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)) as file:
         _lock(file, path)

@@ -7,7 +7,6 @@ that is what a small push mostly waits for.
 
 import contextlib
 import os
-from pathlib import Path
 
 from estiva.digest import Digest
 from storage.blobs import DigestMismatchError, StoredBlob
@@ -18,7 +17,7 @@ from storage.durable import sync_entry
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
-def store_whole_file(uploads: Path, blobs: Path, digest: Digest, content: bytes) -> StoredBlob:
+def store_whole_file(uploads: str, blobs: str, digest: Digest, content: bytes) -> StoredBlob:
     """Make the content a blob: verified, and durable when this returns. DigestMismatchError, OSError.
 
     The order is that of `FileUpload.commit`: content on disk, then its name, then the name on disk. What a process
@@ -28,7 +27,7 @@ def store_whole_file(uploads: Path, blobs: Path, digest: Digest, content: bytes)
         raise DigestMismatchError(str(digest))
     key = new_storage_key(digest)
     # The generation is as unguessable as an upload's id, and as new.
-    path, target = uploads / key.rpartition(".")[2], blobs / key
+    path, target = f"{uploads}/{key.rpartition('.')[2]}", f"{blobs}/{key}"
     descriptor = os.open(path, _NEW, 0o444)
     try:
         write_all(descriptor, memoryview(content), 0)
@@ -36,7 +35,7 @@ def store_whole_file(uploads: Path, blobs: Path, digest: Digest, content: bytes)
         os.rename(path, target)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            path.unlink()
+            os.unlink(path)
         raise
     finally:
         os.close(descriptor)

@@ -94,7 +94,7 @@ class TestWholeContentOnFailingDisks:
 
         with monkeypatch.context() as patched:
             patched.setattr(os, "fsync", die)
-            patched.setattr(Path, "unlink", lambda *_, **__: None)
+            patched.setattr(os, "unlink", lambda *_, **__: None)
             with pytest.raises(Dead):
                 store.store_whole("one", DIGEST, CONTENT)
         (left,) = files_below(root)
