@@ -8,14 +8,34 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def in_thread(threads: Executor, function: Callable[[], T]) -> "asyncio.Future[T]":
-    """Have a thread run `function`: the future holds what comes of it.
+class Steadfast(asyncio.Future[T]):
+    """A future whose waiter cannot leave it: when cancelled, it tells `leaving`, waits on to the end, and is cancelled.
+
+    So a task that waits for a thread learns of a cancellation when that thread has ended its work, and not before.
+    """
+
+    def __init__(self, leaving: Callable[[], None]) -> None:
+        super().__init__(loop=asyncio.get_running_loop())
+        self._leaving = leaving
+
+    def cancel(self, msg: object = None) -> bool:
+        """Refuse; the task that waits and was cancelled keeps that in mind until this is done."""
+        if not self.done():
+            self._leaving()
+        return False
+
+
+def in_thread(
+    threads: Executor, function: Callable[[], T], future: "asyncio.Future[T] | None" = None
+) -> "asyncio.Future[T]":
+    """Have a thread run `function`: the future, a new one or that, holds what comes of it.
 
     As `loop.run_in_executor`, which passes each result through a second future and its callbacks and takes a third more
     processor time. Whoever gives up waiting does not keep it from being run.
     """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
+    if future is None:
+        future = loop.create_future()
     threads.submit(_run, function, loop, future)
     return future
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from registry.api.body import BodyTimedOut, BodyTooLarge, ClientDisconnected, End, MalformedBody, Write
-from registry.threads import in_thread
+from registry.threads import Steadfast, in_thread
 
 from .framing import Framing, FramingError
 from .settings import KIB, ConnectionSettings
@@ -122,18 +122,10 @@ class Pour:
             self._ready.set_result(None)
 
     async def _in_thread(self, executor: ThreadPoolExecutor) -> _Turn:
-        turn = in_thread(executor, self._turn)
-        cancelled: asyncio.CancelledError | None = None
-        while not turn.done():
-            try:
-                await asyncio.wait([turn])
-            except asyncio.CancelledError as error:
-                self._stop = True
-                cancelled = error
-        if cancelled is not None:
-            turn.exception()
-            raise cancelled
-        return turn.result()
+        return await in_thread(executor, self._turn, Steadfast(self._end_turn))
+
+    def _end_turn(self) -> None:
+        self._stop = True
 
     async def _readable(self, loop: asyncio.AbstractEventLoop) -> None:
         """Wait on the event loop until the client sends, or its time is up."""
