@@ -50,5 +50,5 @@ class SecretsAPI:
         name = request.path_params["name"]
         actor = await self._operating.admit(request, "estiva:DeleteSecret", f"secret/{name}")
         if not await self._secrets.delete(actor, OWN, name):
-            raise NotFound(detail={"name": name[:255]})
+            raise NotFound("no such secret", detail={"name": name[:255]})
         return Response(status_code=204)

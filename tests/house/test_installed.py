@@ -2,10 +2,13 @@
 
 import sys
 import venv
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.estiva.client import test_documentation as documentation
+from tests.estiva.client.conftest import Peer, estiva
 from tests.house.source import ROOT, SERVER
 from tests.tools import run
 
@@ -26,6 +29,13 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     constraints = ROOT / "constraints.txt"
     run([python, "-m", "pip", "install", "-q", "-c", constraints, wheel, *NEIGHBOURS], timeout=500)
     return python
+
+
+@pytest.fixture(scope="module")
+def peer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
+    """A server, from this checkout."""
+    with estiva(tmp_path_factory.mktemp("served")) as peer:
+        yield peer
 
 
 def ask(python: Path, code: str) -> str:
@@ -60,3 +70,24 @@ def test_importing_takes_less_than_a_tenth_of_a_second(python: Path) -> None:
 def test_every_public_name_is_there(python: Path) -> None:
     code = "import estiva; print(all(hasattr(estiva, name) for name in estiva.__all__))"
     assert ask(python, code) == "True"
+
+
+def test_images_are_moved_and_looked_at(python: Path, peer: Peer, tmp_path: Path) -> None:
+    name, command = f"{peer.host}/strange/image:1", python.with_name("estiva")
+    own = {"DOCKER_CONFIG": str(tmp_path), "XDG_STATE_HOME": str(tmp_path), "PYTHONPATH": ""}
+    (tmp_path / "root").mkdir()
+    (tmp_path / "root" / "file").write_text("content")
+
+    def estiva_says(*words: str, given: bytes | None = None) -> str:
+        return run([command, *words], folder=tmp_path, environment=own, given=given).strip()
+
+    secret = f"{peer.credential.password}\n".encode()
+    estiva_says("login", peer.host, "-u", peer.credential.username, "--password-stdin", given=secret)
+    digest = estiva_says("pack", "root", "-t", name, "--quiet")
+    assert estiva_says("pull", name, "layout", "--quiet") == digest
+    assert estiva_says("push", "layout", f"{peer.host}/strange/copy:1", "--quiet") == digest
+    assert f"digest: {digest}" in estiva_says("inspect", f"{peer.host}/strange/copy:1").splitlines()
+
+
+def test_the_documentations_examples_run(python: Path, peer: Peer, tmp_path: Path) -> None:
+    documentation.run_examples(python, peer, tmp_path)

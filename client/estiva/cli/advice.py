@@ -1,8 +1,10 @@
 """What to do about an error, in half a sentence; and what is said of a mistake of estiva's own."""
 
+import re
 import tempfile
 import traceback
 
+from estiva.cli.failing import CommandError
 from estiva.cli.words import with_details
 from estiva.errors import Denied, ManifestUnknown, NameUnknown, RegistryError, Unauthorized
 from estiva.failures import ConnectionFailed
@@ -15,11 +17,38 @@ _ADVICE: tuple[tuple[type[Exception], str], ...] = (
     (ConnectionFailed, "`estiva doctor HOST` finds out why"),
 )
 
+_LISTS = "lists what there is"
+_ADVICE_BY_WORDS: tuple[tuple[str, str], ...] = (
+    (
+        r"there is no cluster|Cluster not found",
+        "`estiva clusters ls` lists what there is, `estiva clusters create` makes one",
+    ),
+    (r"there is no task |task was not found", "`estiva ps` lists what runs"),
+    (r"there is no service |Service not found", f"`estiva services ls` {_LISTS}"),
+    (
+        r"TaskDefinition not found|describe task definition",
+        f"`estiva taskdefs ls` {_LISTS}, `estiva taskdefs register FILE` adds to it",
+    ),
+    (r"\((?:name: [^)]*, )?(user|robot|group|issuer): ", f"`estiva \\1s ls` {_LISTS}"),
+    (r"\(policy: ", f"`estiva policies ls` {_LISTS}"),
+    (r"no such (quota|webhook|credential|secret)", f"`estiva \\1s ls` {_LISTS}"),
+    (r"no such rule", f"`estiva upstreams ls` {_LISTS}"),
+    (r"repository name not known", f"`estiva repos ls` {_LISTS}"),
+    (r"the repository has no policy", "`estiva repos policy set NAME FILE` gives it one"),
+    (r"cannot reach ", "`estiva doctor` finds out why"),
+)
+"""What a server, or a verb, says: a pattern that is found in it, and what to do, with what the pattern caught."""
+
 
 def advised(error: Exception) -> str:
     """What is wrong, and where that is known what to do."""
     text = with_details(str(error), error.detail) if isinstance(error, RegistryError) else str(error)
-    advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
+    if isinstance(error, CommandError):
+        advice = next(
+            (found.expand(advice) for words, advice in _ADVICE_BY_WORDS if (found := re.search(words, text))), ""
+        )
+    else:
+        advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
     return f"{text}; {advice}" if advice and ";" not in text else text
 
 

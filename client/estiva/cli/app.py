@@ -86,7 +86,8 @@ VERBS: dict[str, Callable[..., None]] = {
     "logs": running.logs,
     "exec": running.execute,
 }
-PRINT = ("ps", "scrub", "fsck", "audit", "discover", "diff")
+AS_THEY_ARE = ("exec",)
+"""Verbs of which every further word is somebody else's."""
 IMAGES, SERVER = "Images, in any registry", "A server, and what runs"
 OF_IMAGES = ("artifact",)
 OF_SERVERS = ("scrub", "fsck", "audit", "ps", "logs", "exec")
@@ -103,7 +104,7 @@ def build(*, others: bool = True) -> typer.Typer:
     app = typer.Typer(name="estiva", no_args_is_help=True, pretty_exceptions_enable=False, add_completion=True)
 
     @app.callback()
-    def estiva(
+    def estiva(  # noqa: PLR0913, PLR0917 - each is an option
         context: typer.Context,
         server: Annotated[str, typer.Option(envvar="ESTIVA_SERVER", help="The server.")] = DEFAULT_SERVER,
         username: Annotated[str, typer.Option(envvar="ESTIVA_USERNAME", help="Who you are.")] = DEFAULT_USERNAME,
@@ -112,17 +113,21 @@ def build(*, others: bool = True) -> typer.Typer:
         ] = "",
         ca_file: CAFile = "",
         as_json: Annotated[bool, typer.Option("--json", help="Print results as JSON.")] = False,
+        quiet: Annotated[
+            bool,
+            typer.Option("--quiet", "-q", help="Show no progress; print digests, or a table's first column, alone."),
+        ] = False,
         version: Annotated[
             bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
         ] = False,
     ) -> None:
         """A container registry that is one command."""
         context.obj = {"server": server, "username": username, "password": password, "json": as_json}
-        context.obj |= {"ca_file": ca_file, "wide": False}
+        context.obj |= {"ca_file": ca_file, "quiet": quiet, "wide": False}
 
     for name, verb in VERBS.items():
         panel = SERVER if name in OF_SERVERS else IMAGES
-        told = printing(name, verb) if name in PRINT else verb
+        told = verb if name in AS_THEY_ARE else printing(name, verb)
         app.command(name, epilog=epilog(name), rich_help_panel=panel)(told)
     for name, noun in NOUNS.items():
         panel = IMAGES if name in OF_IMAGES else SERVER
@@ -133,14 +138,22 @@ def build(*, others: bool = True) -> typer.Typer:
 
 
 def _with_examples(name: str, noun: typer.Typer) -> typer.Typer:
-    """Every verb of it prints JSON where that is asked for, and shows how it is typed."""
+    """It and every verb of it print as they are told to, and show how they are typed."""
+    told = noun.registered_callback.callback if noun.registered_callback else None
+    noun.callback()(printing("ls" if told else "", told or _no_verb))
+    for inner in noun.registered_groups:
+        assert inner.typer_instance is not None
+        _with_examples(name, inner.typer_instance)
     for command in noun.registered_commands:
         assert command.callback is not None
         verb = command.name or command.callback.__name__.replace("_", "-")
         command.epilog = epilog(name, verb)
-        if name not in OF_IMAGES:
-            command.callback = printing(verb, command.callback)
+        command.callback = printing(verb, command.callback)
     return noun
+
+
+def _no_verb(context: typer.Context) -> None:
+    """A noun alone does nothing: its help is shown."""
 
 
 def _add_others(app: typer.Typer) -> None:

@@ -10,12 +10,12 @@ from estiva.cli.registries import (
     PlainHTTP,
     Quiet,
     Reference,
+    bars_of,
     client_of,
     pairs,
     show,
     show_pushed,
 )
-from estiva.cli.transfers import progress_on
 from estiva.mediatypes import OCTETS, UNKNOWN_ARTIFACT, is_media_type
 
 Files = Annotated[list[Path], typer.Argument(help="Files.")]
@@ -50,7 +50,7 @@ def artifact() -> typer.Typer:
     ) -> None:
         """Push files as one artifact."""
         told = pairs(annotation, "--annotation")
-        with client_of(context, plain_http=plain_http) as client, progress_on(quiet or as_json) as bars:
+        with client_of(context, plain_http=plain_http) as client, bars_of(context, quiet or as_json) as bars:
             pushed = client.push_files(
                 reference, files, artifact_type=artifact_type, annotations=told, media_type=media_type, progress=bars
             )
@@ -66,7 +66,7 @@ def artifact() -> typer.Typer:
         as_json: AsJSON = False,
     ) -> None:
         """Write the files of an artifact into a folder."""
-        with client_of(context, plain_http=plain_http) as client, progress_on(quiet or as_json) as bars:
+        with client_of(context, plain_http=plain_http) as client, bars_of(context, quiet or as_json) as bars:
             written = client.pull_files(reference, folder, progress=bars)
         show(context, [str(path) for path in written], as_json)
 
@@ -86,7 +86,7 @@ def attach(  # noqa: PLR0913, PLR0917 - each is a flag
 ) -> None:
     """Attach files to an image: signatures, SBOMs and the like, found by `estiva discover`."""
     told = pairs(annotation, "--annotation")
-    with client_of(context, plain_http=plain_http) as client, progress_on(quiet or as_json) as bars:
+    with client_of(context, plain_http=plain_http) as client, bars_of(context, quiet or as_json) as bars:
         attached = client.attach(
             reference, files or [], artifact_type=artifact_type, annotations=told, media_type=media_type, progress=bars
         )

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from estiva.cli.completing import hosts
 from estiva.cli.failing import CommandError
 from estiva.cli.hosts import split_host
 from estiva.cli.registries import AsJSON, PlainHTTP, credentials_of
@@ -23,7 +24,10 @@ TIMEOUT = 30.0
 def doctor(
     context: typer.Context,
     registry: Annotated[
-        str, typer.Argument(help="A registry, such as registry.example.com [default: the one of --server].")
+        str,
+        typer.Argument(
+            autocompletion=hosts, help="A registry, such as registry.example.com [default: the one of --server]."
+        ),
     ] = "",
     here: Annotated[
         bool, typer.Option("--here", help="Look at the server on this machine, by its settings, instead.")

@@ -46,12 +46,13 @@ def skipped(check: str, text: str) -> Finding:
 
 
 def tell(context: typer.Context, findings: Sequence[Finding], as_json: bool) -> None:
-    """Print them; CommandError, which names them, where checks failed."""
+    """Print them, with `--quiet` those alone that are not well; CommandError, which names them, where checks failed."""
     if as_json or context.find_root().obj["json"]:
         context.find_root().obj["json"] = True
         show_result(context, [asdict(finding) for finding in findings])
     else:
-        _print(findings)
+        told = [one for one in findings if one.outcome != "ok"] if context.find_root().obj["quiet"] else findings
+        _print(told)
     bad = [finding.check for finding in findings if finding.outcome == "failed"]
     if bad:
         raise CommandError(f"{len(bad)} of {len(findings)} checks failed: {', '.join(bad)}")
@@ -59,8 +60,8 @@ def tell(context: typer.Context, findings: Sequence[Finding], as_json: bool) -> 
 
 def _print(findings: Sequence[Finding]) -> None:
     """A line for each, broken between words on a terminal."""
-    first = max(len(finding.outcome) for finding in findings)
-    second = max(len(finding.check) for finding in findings)
+    first = max((len(finding.outcome) for finding in findings), default=0)
+    second = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (first + second + 4)
     room = max(shutil.get_terminal_size().columns - len(indent), 20) if sys.stdout.isatty() else 0
     for finding in findings:

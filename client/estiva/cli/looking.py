@@ -8,6 +8,7 @@ from estiva.cli.registries import (
     AsJSON,
     OfPlatform,
     PlainHTTP,
+    Quiet,
     Reference,
     client_of,
     document_of,
@@ -26,6 +27,7 @@ def inspect(
     platform: OfPlatform = "",
     raw: Annotated[bool, typer.Option("--raw", help="Print the manifest as it is stored, byte for byte.")] = False,
     plain_http: PlainHTTP = False,
+    quiet: Quiet = False,
     as_json: AsJSON = False,
 ) -> None:
     """Show what an image is: its platforms, or its config, layers and history."""
@@ -33,6 +35,8 @@ def inspect(
         stored = client.manifest(reference)
         if raw:
             typer.echo(stored.content.decode(errors="replace"), nl=False)
+        elif _is_quiet(context, quiet, as_json):
+            typer.echo(client.image(reference, platform=platform_of(platform)).digest if platform else stored.digest)
         elif stored.media_type in INDEXES and not platform:
             show(context, _index(stored), as_json)
             _platforms(context, stored)
@@ -40,6 +44,11 @@ def inspect(
             show(context, _artifact(stored), as_json)
         else:
             _show_image(context, client.image(reference, platform=platform_of(platform)), as_json)
+
+
+def _is_quiet(context: typer.Context, quiet: bool, as_json: bool) -> bool:
+    root = context.find_root().obj
+    return bool(quiet or root["quiet"]) and not (as_json or root["json"])
 
 
 def diff(

@@ -16,11 +16,12 @@ from estiva.cli.registries import (
     PlainHTTP,
     Quiet,
     Reference,
+    bars_of,
     client_of,
     pairs,
     show_pushed,
 )
-from estiva.cli.transfers import platform_of, progress_on
+from estiva.cli.transfers import platform_of
 
 
 def push(  # noqa: PLR0913, PLR0917 - each is a flag
@@ -89,7 +90,10 @@ def copy(
     as_json: AsJSON = False,
 ) -> None:
     """Copy an image with all its platforms, within a registry or to another."""
-    with client_of(context, plain_http=plain_http, parallel=parallel) as client, progress_on(quiet or as_json) as bars:
+    with (
+        client_of(context, plain_http=plain_http, parallel=parallel) as client,
+        bars_of(context, quiet or as_json) as bars,
+    ):
         copied = client.copy(source, target, progress=bars)
     show_pushed(context, target, copied, quiet=quiet, as_json=as_json)
 
@@ -120,7 +124,7 @@ def pack(  # noqa: PLR0913, PLR0917 - each is a flag
         config = PackConfig(words, started, environment, workdir, user, labels, expose or (), target)
     except ContentInvalid as error:
         raise typer.BadParameter(str(error), param_hint="--expose") from None
-    with client_of(context, plain_http=plain_http) as client, progress_on(quiet or as_json) as bars:
+    with client_of(context, plain_http=plain_http) as client, bars_of(context, quiet or as_json) as bars:
         pushed = client.pack(folder, tag, config, progress=bars)
     show_pushed(context, tag, pushed, quiet=quiet, as_json=as_json)
 

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from estiva.cli.completing import hosts
 from estiva.cli.hosts import split_host
 from estiva.cli.registries import AsJSON, PlainHTTP, Quiet, Reference, client_of, show, show_pushed
 
@@ -24,7 +25,12 @@ def tag(
 
 def ls(
     context: typer.Context,
-    host: Annotated[str, typer.Argument(help="A registry, with the beginning of repositories' names where wanted.")],
+    host: Annotated[
+        str,
+        typer.Argument(
+            autocompletion=hosts, help="A registry, with the beginning of repositories' names where wanted."
+        ),
+    ],
     plain_http: PlainHTTP = False,
     as_json: AsJSON = False,
 ) -> None:

@@ -9,4 +9,4 @@ PARALLEL = 4
 MOST_PARALLEL = 64
 
 Root = Mapping[str, Any]
-"""`server`, `username`, `password` and `ca_file` as text, and `json`."""
+"""`server`, `username`, `password` and `ca_file` as text, `json` and `quiet`."""

@@ -208,7 +208,7 @@ def _changing_services(app: typer.Typer) -> None:
         server, given = server_of(context), _given(taskDefinition=definition, desiredCount=count)
         given |= {"forceNewDeployment": True} if force else {}
         if not given:
-            raise CommandError("nothing to change: --definition, --count or --force")
+            raise typer.BadParameter("nothing to change: give --definition, --count or --force")
         made = ask(server, "UpdateService", cluster=cluster, service=name, **given)["service"]
         if wait is not None:
             wait_for(server, cluster, name, wait)

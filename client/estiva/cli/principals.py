@@ -6,6 +6,7 @@ import typer
 
 from estiva.cli import asking
 from estiva.cli.attachments import attachments
+from estiva.cli.completing import rights
 from estiva.cli.htpasswd import import_htpasswd
 from estiva.cli.server import server_of, show
 
@@ -57,7 +58,7 @@ def robots() -> typer.Typer:
         name: Name,
         expires_in: Annotated[float | None, typer.Option(help="Seconds until it expires [default: never].")] = None,
         repository: Annotated[list[str] | None, typer.Option(help="A repository it is for; may hold *.")] = None,
-        action: Annotated[list[str] | None, typer.Option(help="pull, push or delete.")] = None,
+        action: Annotated[list[str] | None, typer.Option(autocompletion=rights, help="pull, push or delete.")] = None,
     ) -> None:
         """Create a robot and show its secret, this once."""
         body: dict[str, object] = {"name": name}

@@ -1,4 +1,4 @@
-"""Verbs that print what a server told: `--json` stands behind them as well as before, and `--wide` behind tables."""
+"""`--json` and `--quiet` stand behind every noun and verb as well as before, and `--wide` behind tables."""
 
 import inspect
 from collections.abc import Callable
@@ -11,15 +11,17 @@ from estiva.cli.registries import AsJSON
 
 OF_TABLES = frozenset({"ls", "ps", "audit", "discover", "diff", "failures", "preview", "run", "scrub"})
 Wide = Annotated[bool, typer.Option("--wide", help="Print all of a table, however narrow the terminal is.")]
-_OPTIONS: dict[str, Any] = {"json": AsJSON, "wide": Wide}
+LessToSay = Annotated[bool, typer.Option("--quiet", "-q", help="Print the first column of a table alone.")]
+_OPTIONS: dict[str, Any] = {"json": AsJSON, "quiet": LessToSay, "wide": Wide}
 
 
 def printing(name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
     """The verb with these options where it does not take them itself; it has to take the context."""
     told = inspect.signature(verb)
     own = {"json"} if "as_json" in told.parameters else set()
+    own |= {"quiet"} & told.parameters.keys()
     more = {
-        option: _OPTIONS[option] for option in _OPTIONS if option not in own and (option == "json" or name in OF_TABLES)
+        option: _OPTIONS[option] for option in _OPTIONS if option not in own and (option != "wide" or name in OF_TABLES)
     }
 
     @wraps(verb)

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from estiva.cli import options, transfers
+from estiva.failures import ReferenceInvalid
 
-Kind = Literal["text", "texts", "number", "flag"]
+Kind = Literal["text", "texts", "number", "flag", "platform"]
 
 ROOT: Mapping[str, Kind] = {
     "--server": "text",
@@ -21,6 +22,7 @@ ROOT: Mapping[str, Kind] = {
     "--password": "text",
     "--ca-file": "text",
     "--json": "flag",
+    "--quiet": "flag",
 }
 _BOTH: Mapping[str, Kind] = {
     "--parallel": "number",
@@ -30,7 +32,7 @@ _BOTH: Mapping[str, Kind] = {
 }
 OPTIONS: Mapping[str, Mapping[str, Kind]] = {
     "push": {"--select": "text", "--mount-from": "texts", **_BOTH},
-    "pull": {"--platform": "text", **_BOTH},
+    "pull": {"--platform": "platform", **_BOTH},
 }
 SHORT = {"-q": "--quiet"}
 
@@ -65,7 +67,7 @@ def _root(before: Mapping[str, Any]) -> options.Root:
     """With what the environment says where no option does."""
     defaults = {"server": options.DEFAULT_SERVER, "username": options.DEFAULT_USERNAME, "password": "", "ca_file": ""}
     said = {name: os.environ.get(f"ESTIVA_{name.upper()}") or default for name, default in defaults.items()}
-    return {"json": False, **said, **before}
+    return {"json": False, "quiet": False, **said, **before}
 
 
 def _options(words: list[str], known: Mapping[str, Kind], before: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -82,7 +84,7 @@ def _options(words: list[str], known: Mapping[str, Kind], before: Mapping[str, A
             continue
         value = text if equals else _value(words)
         earlier = found.get(member, (before or {}).get(member, ()))
-        found[member] = value if kind == "text" else (*earlier, value) if kind == "texts" else _number(value)
+        found[member] = (*earlier, value) if kind == "texts" else _READ.get(kind, str)(value)
     return found
 
 
@@ -96,6 +98,18 @@ def _number(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= options.MOST_PARALLEL):
         raise _Unclear
     return int(text)
+
+
+def _platform(text: str) -> str:
+    from estiva.platform import Platform
+
+    try:
+        return str(Platform.parse(text))
+    except ReferenceInvalid:
+        raise _Unclear from None
+
+
+_READ: Mapping[Kind, Callable[[str], Any]] = {"number": _number, "platform": _platform}
 
 
 def _ending(move: Callable[[], None]) -> None:

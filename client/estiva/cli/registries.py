@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from estiva.cli.completing import platforms
 from estiva.cli.failing import CommandError
 from estiva.cli.options import MOST_PARALLEL, PARALLEL
 from estiva.cli.server import show as show_result
-from estiva.cli.transfers import finding, opened, show_moved
+from estiva.cli.transfers import finding, opened, progress_on, show_moved
 
 if TYPE_CHECKING:
-    from estiva import Client, Credential, Descriptor
+    from estiva import Client, Credential, Descriptor, Progress
 
 Reference = Annotated[str, typer.Argument(help="An image: host[:port]/repository[:tag]\\[@digest].")]
 PlainHTTP = Annotated[
@@ -21,7 +22,26 @@ PlainHTTP = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Show no progress, and print the digest alone.")]
 AsJSON = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
-OfPlatform = Annotated[str, typer.Option("--platform", help="Such as linux/arm64, where there are several.")]
+
+
+def _platform(text: str) -> str:
+    from estiva import Platform, ReferenceInvalid
+
+    try:
+        return str(Platform.parse(text)) if text else ""
+    except ReferenceInvalid as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+OfPlatform = Annotated[
+    str,
+    typer.Option(
+        "--platform",
+        callback=_platform,
+        autocompletion=platforms,
+        help="Such as linux/arm64, where there are several.",
+    ),
+]
 Parallel = Annotated[
     int, typer.Option("--parallel", min=1, max=MOST_PARALLEL, help="How many layers move at the same time.")
 ]
@@ -32,6 +52,11 @@ def client_of(
 ) -> "AbstractContextManager[Client]":
     """A client with docker's credentials, and for `--server` the ones that stand before the verb."""
     return opened(context.find_root().obj, plain_http=plain_http, parallel=parallel)
+
+
+def bars_of(context: typer.Context, quiet: bool) -> "AbstractContextManager[Progress | None]":
+    """The progress of each layer, where there is somebody who sees it and nobody wants quiet."""
+    return progress_on(context.find_root().obj, quiet)
 
 
 def credentials_of(context: typer.Context) -> "Callable[[str], Credential | None]":

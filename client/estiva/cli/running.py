@@ -30,7 +30,10 @@ def logs(
     query |= {} if container is None else {"container": container}
     path = ("clusters", cluster, "tasks", _id(task), "logs")
     for one in server_of(context).lines("GET", *path, query=query):
-        typer.echo(line(str(one.get("text", ""))), err=one.get("stream") == "stderr")
+        if context.find_root().obj["json"]:
+            typer.echo(json.dumps(one))
+        else:
+            typer.echo(line(str(one.get("text", ""))), err=one.get("stream") == "stderr")
 
 
 def execute(

@@ -187,16 +187,17 @@ def member(answer: dict[str, Any], name: str) -> list[Any]:
 def show(context: typer.Context, value: Any, columns: Sequence[str] = (), spare: Sequence[str] = ()) -> None:
     """Print a result: JSON where `--json` asks for it, else a table of these columns, or a line per member.
 
-    On a terminal that is too narrow for it, the table goes without those that are `spare`, unless `--wide` is given.
+    With `--quiet`, of a table the first column alone. On a terminal that is too narrow for it, the table goes without
+    those that are `spare`, unless `--wide` is given.
     """
     root = context.find_root().obj
     if root["json"]:
         typer.echo(json.dumps(value, indent=2))
-    elif isinstance(value, list) and columns:
+    elif isinstance(value, list) and columns and not root["quiet"]:
         _table(value, columns, spare, wide=root["wide"])
     elif isinstance(value, list):
         for row in value:
-            typer.echo(row)
+            typer.echo(cell(row.get(columns[0])) if columns else row)
     elif isinstance(value, dict):
         for name, member in value.items():
             typer.echo(f"{name}: {cell(member)}")

@@ -33,7 +33,7 @@ def push(  # noqa: PLR0913 - each is a flag
     with (
         _going_on(),
         opened(root, plain_http=plain_http, parallel=parallel) as client,
-        progress_on(quiet or as_json) as bars,
+        progress_on(root, quiet or as_json) as bars,
     ):
         pushed = client.push(source, reference, select=select, mount_from=mount_from, progress=bars)
     show_moved(root, reference, pushed, quiet=quiet, as_json=as_json)
@@ -55,7 +55,7 @@ def pull(  # noqa: PLR0913 - each is a flag
     with (
         _going_on(),
         opened(root, plain_http=plain_http, parallel=parallel) as client,
-        progress_on(quiet or as_json) as bars,
+        progress_on(root, quiet or as_json) as bars,
     ):
         fetch = client.pull_archive if target.suffix == ".tar" else client.pull
         pulled = fetch(reference, target, platform=wanted, progress=bars)
@@ -114,9 +114,9 @@ def trusting(ca_file: str) -> "ssl.SSLContext | None":
 
 
 @contextmanager
-def progress_on(quiet: bool) -> "Iterator[Progress | None]":
+def progress_on(root: Root, quiet: bool) -> "Iterator[Progress | None]":
     """Bars on standard error where that is a terminal and nobody wants quiet."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or root["quiet"] or root["json"] or not sys.stderr.isatty():
         yield None
         return
     from estiva.cli.bars import Bars
@@ -130,7 +130,7 @@ def show_moved(root: Root, reference: str, moved: "Descriptor", *, quiet: bool, 
     if as_json or root["json"]:
         text = json.dumps({"reference": reference, **moved.as_json()}, indent=2)
     else:
-        text = str(moved.digest) if quiet else f"{reference.partition('@')[0]}@{moved.digest}"
+        text = str(moved.digest) if quiet or root["quiet"] else f"{reference.partition('@')[0]}@{moved.digest}"
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 

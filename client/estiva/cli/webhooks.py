@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from estiva.cli.completing import events, formats
 from estiva.cli.server import member, server_of, show
 
 Name = Annotated[str, typer.Argument(help="Its name.")]
@@ -28,8 +29,12 @@ def webhooks() -> typer.Typer:
         context: typer.Context,
         name: Name,
         url: Annotated[str, typer.Argument(help="Where events are sent to.")],
-        form: Annotated[str, typer.Option("--format", help="cloudevents or eventbridge.")] = "cloudevents",
-        action: Annotated[list[str] | None, typer.Option(help="Only of these, such as PUSH; all but PULL.")] = None,
+        form: Annotated[
+            str, typer.Option("--format", autocompletion=formats, help="cloudevents or eventbridge.")
+        ] = "cloudevents",
+        action: Annotated[
+            list[str] | None, typer.Option(autocompletion=events, help="Only of these, such as PUSH; all but PULL.")
+        ] = None,
         prefix: Annotated[str, typer.Option(help="Only of repositories whose names begin so.")] = "",
     ) -> None:
         """Create a webhook and show its secret, this once."""

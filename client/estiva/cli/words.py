@@ -9,8 +9,10 @@ from estiva.cli.failing import line
 
 def cell(value: Any) -> str:
     """A value of an answer on one line; of a time, its moment."""
-    if value is None or isinstance(value, bool):
-        return {None: "-", True: "yes", False: "no"}[value]
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, float):  # times are the only numbers with a fraction
         return f"{datetime.fromtimestamp(value, UTC):%Y-%m-%dT%H:%M:%SZ}"
     if isinstance(value, list):

@@ -184,7 +184,10 @@ def test_a_process_of_its_own_ends_the_same_way(estiva: Estiva) -> None:
         )
         return done.returncode, done.stdout, done.stderr
 
-    assert run("users", "show", "none")[::2] == (1, "estiva: no such identity (user: none)\n")
+    assert run("users", "show", "none")[::2] == (
+        1,
+        "estiva: no such identity (user: none); `estiva users ls` lists what there is\n",
+    )
     code, out, err = run("--json", "users", "show", "admin")
     assert (code, json.loads(out)["name"], err) == (0, "admin", "")
 

@@ -1,6 +1,7 @@
 """`--help`, as a manual: every verb shows how it is typed, and how it ends."""
 
 import shlex
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -44,3 +45,33 @@ def test_json_stands_behind_a_verb_as_well_as_before(estiva: Estiva) -> None:
     assert estiva.done("users", "ls", "--json").document == estiva.json("users", "ls")
     assert estiva.done("gc", "status", "--json").document.keys() == estiva.json("gc", "status").keys()
     assert estiva.done("users", "ls", "--wide").out == estiva.done("users", "ls").out
+
+
+def verbs(command: Any, *path: str) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Each noun and verb below a command, by what is typed."""
+    for name, inner in getattr(command, "commands", {}).items():
+        yield (*path, name), inner
+        yield from verbs(inner, *path, name)
+
+
+def test_json_and_quiet_stand_behind_every_noun_and_verb_but_exec() -> None:
+    without = {
+        path
+        for path, verb in verbs(ROOT)
+        if not {"--json", "--quiet", "-q"} <= {option for one in verb.params for option in one.opts}
+    }
+    assert without == {("exec",)}
+
+
+@pytest.mark.parametrize("option", ["--json", "--quiet"])
+def test_they_mean_the_same_wherever_they_stand(estiva: Estiva, option: str) -> None:
+    said = estiva.done(option, "users", "ls").out
+    assert estiva.done("users", option, "ls").out == estiva.done("users", "ls", option).out == said
+    assert estiva.done("clusters", option).out == estiva.done("clusters", "ls", option).out
+    assert said != estiva.done("users", "ls").out
+
+
+def test_quiet_prints_the_first_column_alone(estiva: Estiva) -> None:
+    names = [user["name"] for user in estiva.json("users", "ls")]
+    assert estiva.done("users", "ls", "-q").out.splitlines() == names
+    assert estiva.done("-q", "--json", "users", "ls").document == estiva.json("users", "ls")

@@ -141,7 +141,33 @@ def test_signing_in_and_out(estiva: Estiva, host: str, name: str) -> None:
     assert stranger.done("logout", host).out == f"signed out of {host}\n"
     assert stranger.failed("logout", host) == f"there is no credential for {host}"
     assert stranger.failed("login", host).startswith("there is no terminal")
-    assert stranger.failed("login", host, "--password-stdin") == "--password-stdin needs --username"
+    usage = stranger("login", host, "--password-stdin")
+    assert (usage.code, "--password-stdin needs --username" in usage.err) == (2, True)
+
+
+def test_a_platform_that_is_none_is_wrong_usage(estiva: Estiva, name: str) -> None:
+    for verb in (["pull", f"{name}:1", "out"], ["inspect", f"{name}:1"], ["pack", ".", "-t", f"{name}:1"]):
+        usage = estiva(*verb, "--platform", "nonsense")
+        assert (usage.code, "'nonsense' is no platform" in usage.err) == (2, True)
+
+
+def test_login_says_no_more_than_it_is_asked_to(host: str) -> None:
+    stranger = Estiva({"ESTIVA_SERVER": "", "ESTIVA_USERNAME": "", "ESTIVA_PASSWORD": ""})
+    login = ("login", host, "-u", KEY_ID, "--password-stdin")
+    assert stranger.done(*login, "--quiet", given=f"{KEY_SECRET}\n".encode()).out == ""
+    told = stranger.done(*login, "--json", given=f"{KEY_SECRET}\n".encode()).document
+    assert told == {"registry": host, "kept": str(Path("docker/config.json").absolute())}
+    assert stranger.done("--json", "logout", host).document == {"registry": host}
+
+
+def test_inspect_prints_a_dash_for_what_is_not_there_and_with_quiet_the_digest_alone(
+    estiva: Estiva, name: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("x")
+    digest = estiva.done("--quiet", "pack", str(tmp_path), "-t", f"{name}:plain").out
+    assert "workdir: -\nuser: -\n" in estiva.done("inspect", f"{name}:plain").out
+    assert estiva.done("inspect", "-q", f"{name}:plain").out == digest
+    assert estiva.json("inspect", "-q", f"{name}:plain")["workdir"] == ""
 
 
 def test_the_servers_password_goes_to_no_other_host(estiva: Estiva, host: str) -> None:
@@ -173,7 +199,6 @@ def test_the_servers_password_goes_to_no_other_host(estiva: Estiva, host: str) -
         (["users", "password", "x"], "pipe it in with --new -"),
         (["secrets", "put", "x"], "pipe it in with --value -"),
         (["credentials", "put", "x", "--login", "x"], "pipe it in with --secret -"),
-        (["pull", "NAME:1", "out", "--platform", "nonsense"], "'nonsense' is no platform such as linux/amd64"),
         (["tags", "HTTP://x"], "'HTTP://x' is no image reference such as host/name:tag"),
         (["rm", "NAME"], "names no tag or digest to delete"),
         (["pack", "nothing", "-t", "NAME:1"], "nothing is no folder"),

@@ -34,7 +34,10 @@ def test_clusters_are_created_listed_and_deleted(estiva: Estiva) -> None:
     estiva.done("clusters", "delete", "harbour")
 
     assert {"name": "harbour"} not in estiva.json("clusters", "ls")
-    assert estiva.failed("clusters", "delete", "harbour") == "Cluster not found. (ClusterNotFoundException)"
+    advice = "; `estiva clusters ls` lists what there is, `estiva clusters create` makes one"
+    gone = "Cluster not found. (ClusterNotFoundException)"
+    assert estiva.failed("clusters", "delete", "harbour") == f"{gone}{advice}"
+    assert estiva.failed("ps", "--cluster", "absent") == f"there is no cluster absent{advice}"
 
 
 def test_task_definitions_are_registered_from_aws_own_json(estiva: Estiva, definition: str) -> None:
@@ -91,12 +94,16 @@ def test_services_are_created_changed_awaited_and_deleted(estiva: Estiva, cluste
 
 
 def test_what_is_not_there_is_said_in_one_sentence(estiva: Estiva, cluster: str) -> None:
-    assert estiva.failed("tasks", "run", "absent") == "TaskDefinition not found. (ClientException)"
+    assert estiva.failed("tasks", "run", "absent") == (
+        "TaskDefinition not found. (ClientException); `estiva taskdefs ls` lists what there is, "
+        "`estiva taskdefs register FILE` adds to it"
+    )
     assert "was not found" in estiva.failed("tasks", "stop", "0" * 32, "--cluster", cluster)
     assert estiva.failed("services", "wait", "absent", "--cluster", cluster) == (
-        f"there is no service absent in cluster {cluster}"
+        f"there is no service absent in cluster {cluster}; `estiva services ls` lists what there is"
     )
-    assert estiva.failed("services", "update", "absent").startswith("nothing to change")
+    usage = estiva("services", "update", "absent")
+    assert (usage.code, "nothing to change" in usage.err) == (2, True)
     assert estiva.json("tasks", "--cluster", cluster) == estiva.json("ps", "--cluster", cluster) == []
 
 

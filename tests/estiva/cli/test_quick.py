@@ -26,6 +26,8 @@ def declared(parameters: Sequence[Any]) -> dict[str, str]:
 def kind_of(parameter: Any) -> str:
     if parameter.is_flag:
         return "flag"
+    if parameter.name == "platform":
+        return "platform"
     return "texts" if parameter.multiple else "number" if isinstance(parameter.default, int) else "text"
 
 
@@ -88,6 +90,7 @@ def test_options_stand_anywhere_and_in_every_form(monkeypatch: pytest.MonkeyPatc
         ("push", "layout", "h/n:1", "-q=1"),
         ("push", "--", "layout", "h/n:1"),
         ("pull", "h/n:1", "folder", "--parallel", "0"),
+        ("pull", "h/n:1", "folder", "--platform", "nonsense"),
         ("pull", "h/n:1", "folder", "--parallel", "65"),
         ("pull", "h/n:1", "folder", "--parallel", "²"),
         ("--version", "pull", "h/n:1", "folder"),

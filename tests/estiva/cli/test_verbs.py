@@ -322,7 +322,7 @@ def test_replicas_are_somewhere_until_they_are_forgotten(estiva: Estiva) -> None
     estiva.done("replicas", "put", "eu-west-1", "000000000007", "https://replica.example")
     assert ["eu-west-1", "000000000007", "https://replica.example", "-"] in estiva.done("replicas", "ls").table()
     refused = estiva.failed("replicas", "put", "eu-west-1", "000000000007", "https://a.example", "--credential", "none")
-    assert refused == "there is no such credential"
+    assert refused == "there is no such credential; `estiva credentials ls` lists what there is"
     estiva.done("replicas", "rm", "eu-west-1", "000000000007")
     assert estiva.failed("replicas", "rm", "eu-west-1", "000000000007") == "no such endpoint"
 

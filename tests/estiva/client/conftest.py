@@ -56,12 +56,12 @@ def estiva(folder: Path) -> Iterator[Peer]:
 
 
 @contextmanager
-def distribution(folder: Path) -> Iterator[Peer]:
-    """CNCF distribution, with names and passwords."""
+def distribution(folder: Path, program: str = "registry") -> Iterator[Peer]:
+    """CNCF distribution, with names and passwords; `docker-registry` is Debian's, which is older."""
     port, users, configuration = free_port(), folder / "users", folder / "config.yml"
     users.write_text(f"alice:{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}\n")
     configuration.write_text(CONFIGURATION.format(data=folder / "data", users=users, port=port))
-    command = [find_tool("registry"), "serve", str(configuration)]
+    command = [find_tool(program), "serve", str(configuration)]
     with running(command, folder / "log", environment={"OTEL_TRACES_EXPORTER": "none"}):
         await_port(port)
         yield Peer(f"127.0.0.1:{port}", Credential("alice", "secret"))

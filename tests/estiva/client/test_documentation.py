@@ -28,6 +28,11 @@ def test_the_documentation_shows_the_examples_that_are_checked() -> None:
 
 
 def test_the_examples_run(peer: Peer, tmp_path: Path) -> None:
+    run_examples(Path(sys.executable), peer, tmp_path)
+
+
+def run_examples(python: Path, peer: Peer, tmp_path: Path) -> None:
+    """All of them, one after the other, without a warning; with that interpreter."""
     DockerConfig(tmp_path).store(peer.host, peer.credential)
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "serve").write_text("#!/bin/sh\n")
@@ -36,7 +41,7 @@ def test_the_examples_run(peer: Peer, tmp_path: Path) -> None:
         text = (EXAMPLES / f"{name}.py").read_text().replace("registry.example.com", peer.host)
         text = text.replace('"robot", "its secret"', f'"{peer.credential.username}", "{peer.credential.password}"')
         done = subprocess.run(
-            [sys.executable, "-W", "error", "-c", text],
+            [python, "-W", "error", "-c", text],
             cwd=tmp_path,
             env={**os.environ, "DOCKER_CONFIG": str(tmp_path)},
             capture_output=True,
