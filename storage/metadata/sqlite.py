@@ -291,6 +291,7 @@ def _deliver(pending: _Pending, result: Any, refusal: BaseException | None) -> N
             return
         if refusal is not None:
             pending.future.set_exception(refusal)
+            pending.future.exception()  # looked at: that nobody waits for it any more is no trouble to be reported
         else:
             pending.future.set_result(result)
 

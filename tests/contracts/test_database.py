@@ -2,13 +2,14 @@
 
 import asyncio
 import contextlib
+import gc
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
+from typing import Any, Protocol
 
 import asyncpg
 import pytest
@@ -283,6 +284,32 @@ async def test_work_whose_client_has_left_is_done_all_the_same(database: Databas
     async with asyncio.timeout(10):
         while await database.read(names()) != ["held", "left"]:
             await asyncio.sleep(0.01)
+
+
+async def test_work_that_is_refused_when_its_client_has_left_is_no_trouble_to_be_reported(
+    database: Database, hold: Hold
+) -> None:
+    reported: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: reported.append(context))
+
+    def refused() -> Work[None]:
+        yield from insert("refused")
+        raise Refused
+
+    held = asyncio.create_task(database.write(hold.work))
+    await hold.begun()
+    leaving = asyncio.create_task(database.write(refused))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    await hold.let_go()
+    await held
+    await database.write(lambda: insert("later"))
+    del leaving
+    gc.collect()
+    assert await database.read(names()) == ["held", "later"]
+    assert not reported
 
 
 async def test_the_version_changes_with_every_commit_from_wherever(
