@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -77,6 +76,7 @@ from registry.verifying import Proven
 from storage.metadata.database import Database
 from storage.metadata.opening import open_database
 from storage.metadata.replications import Destination
+from storage.threads import Threads
 
 KEYS_EVERY = 3600.0
 PULLS_EVERY = 10.0
@@ -91,8 +91,8 @@ class Parts:
     settings: Settings
     database: Database
     blobs: Blobs
-    threads: ThreadPoolExecutor
-    upload_threads: ThreadPoolExecutor
+    threads: Threads
+    upload_threads: Threads
     registry: Registry
     security: Security
     aws: Front
@@ -126,7 +126,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
     """The parts of one process on a data directory that has been prepared (see `serve.prepare`)."""
     database = open_database(settings.database, settings.database_connections)
     blobs = build_blobs(settings)
-    threads = ThreadPoolExecutor(settings.storage_threads, thread_name_prefix="storage")
+    threads = Threads(settings.storage_threads, "storage")
     security = build_security(settings, database)
     tallies = Tallies()
     registry = build_registry(settings, database, blobs, threads, security, tallies)
@@ -138,7 +138,7 @@ def build(settings: Settings, shared_metrics: Path | None = None) -> Parts:
         database=database,
         blobs=blobs,
         threads=threads,
-        upload_threads=ThreadPoolExecutor(settings.upload_threads, thread_name_prefix="upload"),
+        upload_threads=Threads(settings.upload_threads, "upload"),
         registry=registry,
         security=security,
         telling=build_telling(settings, database, security, tallies),
@@ -160,7 +160,7 @@ def build_registry(
     settings: Settings,
     database: Database,
     blobs: Blobs,
-    threads: ThreadPoolExecutor,
+    threads: Threads,
     security: Security,
     tallies: Tallies,
 ) -> Registry:

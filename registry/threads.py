@@ -5,6 +5,8 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from typing import TypeVar
 
+from storage.threads import run_in
+
 T = TypeVar("T")
 
 
@@ -36,7 +38,7 @@ def in_thread(
     loop = asyncio.get_running_loop()
     if future is None:
         future = loop.create_future()
-    threads.submit(_run, function, loop, future)
+    run_in(threads, _run, function, loop, future)
     return future
 
 

@@ -12,7 +12,7 @@ It knows nothing of registries. What it offers an application beyond ASGI, each 
   not over TLS.
 """
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from .answers import Answer, AnswerCache, FileBody, Remember, Reply
 from .connection import Connection
@@ -43,7 +43,7 @@ def connection_class(
     settings: ConnectionSettings,
     answers: AnswerCache,
     observer: Observer,
-    executor: ThreadPoolExecutor,
+    executor: Executor,
     error_body: ErrorBody = plain_text,
     at_once: AtOnce | None = None,
 ) -> type[Connection]:

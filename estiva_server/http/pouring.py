@@ -9,7 +9,7 @@ import asyncio
 import enum
 import os
 import select
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from time import monotonic
 
@@ -101,7 +101,7 @@ class Pour:
         if self._source.framing.length is not None:
             self._check_limit(self._source.framing.length)
 
-    async def run(self, loop: asyncio.AbstractEventLoop, executor: ThreadPoolExecutor) -> int:
+    async def run(self, loop: asyncio.AbstractEventLoop, executor: Executor) -> int:
         """Receive to the end of the body; return its length. When this returns or raises, no thread is in `write`."""
         while True:
             turn = await self._in_thread(executor)
@@ -121,7 +121,7 @@ class Pour:
         if self._ready is not None and not self._ready.done():
             self._ready.set_result(None)
 
-    async def _in_thread(self, executor: ThreadPoolExecutor) -> _Turn:
+    async def _in_thread(self, executor: Executor) -> _Turn:
         return await in_thread(executor, self._turn, Steadfast(self._end_turn))
 
     def _end_turn(self) -> None:

@@ -1,6 +1,6 @@
 """What all connections of one process share."""
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 
 from .answers import AnswerCache
 from .door import AtOnce, Door
@@ -19,7 +19,7 @@ class Shared:
         settings: ConnectionSettings,
         answers: AnswerCache,
         observer: Observer,
-        executor: ThreadPoolExecutor,
+        executor: Executor,
         error_body: ErrorBody,
         at_once: AtOnce | None = None,
     ) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, TypeVar
 from estiva.errors import RegistryError, StorageFull, Unavailable
 from storage.metadata.database import ConstraintError, Rows, Statement, Work
 from storage.metadata.wal_index import find_header
+from storage.threads import run_in
 
 T = TypeVar("T")
 
@@ -113,7 +114,7 @@ class SQLiteDatabase:
                 if has_turn:
                     self._write_some()
 
-        threads.submit(begin)
+        run_in(threads, begin)
         return await asyncio.shield(future)
 
     def _enqueue(self, pending: _Pending) -> bool:
