@@ -3,9 +3,9 @@
 
     .venv/bin/python scripts/pictures.py            all of them (wants tmux)
 
-    .venv/bin/python scripts/pictures.py tasks      only that one
+    .venv/bin/python scripts/pictures.py tasks      only those of tasks: tasks, ps and logs
 
-The one of tasks wants a static busybox and a Docker engine, named by ESTIVA_PICTURES_ENGINE; without, it stays.
+Those of tasks want a static busybox and a Docker engine, named by ESTIVA_PICTURES_ENGINE; without, they stay.
 
 What is stored is the same each time (packed folders have fixed digests); how fast it went is what it was.
 """
@@ -115,7 +115,7 @@ def main() -> int:
 def taken(terminal: Terminal, only: list[str]) -> Iterator[tuple[str, str]]:
     """The pictures, by name."""
     if ENGINE and only in ([], ["tasks"]):
-        yield "tasks", tasks(terminal)
+        yield from of_tasks(terminal)
     if only != ["tasks"]:
         yield from of_images(terminal)
 
@@ -136,17 +136,20 @@ def of_images(terminal: Terminal) -> Iterator[tuple[str, str]]:
     yield "doctor", terminal.type("estiva doctor")
 
 
-def tasks(terminal: Terminal) -> str:
-    """A folder packed and run: what runs, what it says, and a command in it."""
+def of_tasks(terminal: Terminal) -> Iterator[tuple[str, str]]:
+    """A folder packed and run: what runs, on a wide terminal and on a narrow one, a command in it, and what it says."""
     terminal.widen(WIDE)
     terminal.type(f"estiva pack web -t {HOST}/web:1 --cmd '/bin/busybox httpd -f -v -p 80' --workdir /srv -q")
     terminal.type("estiva clusters create; estiva taskdefs register web.json")
     terminal.type("estiva services create web web --count 2 --wait 100")
     terminal.type("T=$(estiva --json ps | python3 -c 'import json, sys; print(json.load(sys.stdin)[0][\"task\"])')")
-    shown = terminal.type("estiva ps; estiva exec $T -- /bin/busybox cat index.html; estiva services ls")
-    terminal.type("estiva services delete web --force")
+    yield "tasks", terminal.type("estiva ps; estiva exec $T -- /bin/busybox cat index.html; estiva services ls")
     terminal.widen(COLUMNS)
-    return shown
+    yield "ps", terminal.type("estiva ps; estiva services ls; estiva ps -q")
+    for page in ("", "index.html", "absent"):
+        terminal.type(f"estiva exec $T -- /bin/busybox wget -qO- http://127.0.0.1/{page}")
+    yield "logs", terminal.type('echo "$T"; estiva logs "$T"; estiva logs "$T" --tail 1 --json')
+    terminal.type("estiva services delete web --force")
 
 
 def is_halfway(text: str) -> bool:

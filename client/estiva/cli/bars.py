@@ -5,7 +5,17 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Task, TaskID, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 from rich.progress import Progress as Display
 from rich.text import Text
 
@@ -15,6 +25,8 @@ from estiva.digest import Digest
 from estiva.progress import Outcome, Progress
 
 _SHOWN = 12
+_WIDE = 72
+"""Columns of a terminal on which all that is said of a blob stands in one line."""
 _WIDTH = 16
 """Of a bar: with all that stands beside it, it fits into 80 columns."""
 _WORDS: dict[Outcome, str] = {"done": "done", "exists": "is there already", "mounted": "mounted"}
@@ -29,19 +41,22 @@ class _Rate(TransferSpeedColumn):
         return Text(f"{readable(int(speed))}/s" if speed else "", style="progress.data.speed")
 
 
+def _columns() -> list[ProgressColumn]:
+    rest = [DownloadColumn(binary_units=True), _Rate(), TimeRemainingColumn(compact=True)]
+    return [TextColumn("{task.description}"), BarColumn(_WIDTH), *rest, TextColumn("{task.fields[outcome]}")]
+
+
+def _few_columns() -> list[ProgressColumn]:
+    """What fits into 40 columns, a line for each blob."""
+    return [TextColumn("{task.description}"), BarColumn(_WIDTH // 2), TaskProgressColumn(), _Rate()]
+
+
 class Bars(Progress):
     """Shows how each blob goes; small ones, such as configs, are shown too: they are part of what is waited for."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self._display = Display(
-            TextColumn("{task.description}"),
-            BarColumn(_WIDTH),
-            DownloadColumn(binary_units=True),
-            _Rate(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("{task.fields[outcome]}"),
-            console=console or Console(stderr=True),
-        )
+        console = console or Console(stderr=True)
+        self._display = Display(*(_columns if console.width >= _WIDE else _few_columns)(), console=console)
         self._tasks: dict[Digest, TaskID] = {}
         self._lock = threading.Lock()
 

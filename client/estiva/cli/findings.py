@@ -1,5 +1,6 @@
 """What `estiva doctor` found out, and how it is told."""
 
+import os
 import shutil
 import sys
 import textwrap
@@ -64,8 +65,10 @@ def _print(findings: Sequence[Finding]) -> None:
     second = max((len(finding.check) for finding in findings), default=0)
     indent = " " * (first + second + 4)
     room = max(shutil.get_terminal_size().columns - len(indent), 20) if sys.stdout.isatty() else 0
+    coloured = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
     for finding in findings:
         text = line(finding.text)
         lines = textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False) if room else [text]
-        outcome = typer.style(finding.outcome.ljust(first), fg=_COLOURS[finding.outcome])
+        word = finding.outcome.ljust(first)
+        outcome = typer.style(word, fg=_COLOURS[finding.outcome]) if coloured else word
         typer.echo(f"{outcome}  {finding.check.ljust(second)}  " + f"\n{indent}".join(lines))
