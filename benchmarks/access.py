@@ -67,7 +67,7 @@ class Closed:
     def __init__(self, port: int, known: Secrets) -> None:
         self._port = port
         self._basic = _basic(USER, known.user)
-        admin = _basic(ADMIN_KEY, known.admin)
+        self._admin = admin = _basic(ADMIN_KEY, known.admin)
         self._call("POST", "/api/v1/users", admin, {"name": USER, "password": known.user})
         self._call("PUT", f"/api/v1/policies/{USER}", admin, _POLICY)
         self._call("PUT", f"/api/v1/users/{USER}/policies/{USER}", admin)
@@ -75,6 +75,10 @@ class Closed:
     def filling(self) -> str:
         """Name and password: no token has room for ten thousand repositories."""
         return self._basic
+
+    def administering(self) -> str:
+        """For what only an administrator may."""
+        return self._admin
 
     def measuring(self) -> str:
         """A token, new each time it is asked for."""

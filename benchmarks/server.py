@@ -46,13 +46,20 @@ def started(peer: Peer, directory: Path) -> Iterator[Server]:
     directory.mkdir(parents=True)
     try:
         port = free_port()
-        with _process(peer.command(directory, port), peer.environment()) as process:
-            _wait_until_ready(process, port, peer.greeting)
-            yield Server(peer, port, process.pid, peer.access(port))
+        with serving(peer, directory, port) as pid:
+            yield Server(peer, port, pid, peer.access(port))
     finally:
         shutil.rmtree(directory)
         # Freed blocks are written back now, not in the middle of the next timed part.
         os.sync()
+
+
+@contextmanager
+def serving(peer: Peer, directory: Path, port: int) -> Iterator[int]:
+    """The id of the peer's process, which answers; what is in ``directory`` stays there."""
+    with _process(peer.command(directory, port), peer.environment()) as process:
+        _wait_until_ready(process, port, peer.greeting)
+        yield process.pid
 
 
 @contextmanager

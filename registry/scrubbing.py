@@ -31,6 +31,8 @@ COMPARED_AT_ONCE = 500
 ASKED_AT_ONCE = 8
 """Of how many blobs the size is asked at once, where the list does not tell it."""
 LARGEST_NAP = 1.0
+NAMED = 100
+"""How many of the things that don't belong among the blobs are named in the log each time."""
 
 
 @dataclass(slots=True)
@@ -63,6 +65,8 @@ class Compared:
     """Storage keys that nothing names, and that went to the trash."""
     young: int = 0
     """Storage keys that nothing names yet; their upload may be about to be acknowledged."""
+    foreign: int = 0
+    """What is among the blobs and can't be one, by its name; it is left alone, and the log says what it is."""
     after: str = ""
     """Where to go on; END when everything was compared."""
 
@@ -161,6 +165,7 @@ class Scrubbing:
         for row, size in zip(promised.values(), sizes, strict=True):
             await self._compare_row(row, size, done)
         await self._discard_orphans([entry for key, entry in stored.items() if key not in promised], done)
+        await self._tell_foreign(until, done)
         done.rows += len(promised)
         done.keys += len(stored)
         done.after = until
@@ -202,6 +207,16 @@ class Scrubbing:
                 continue
             await self._discard(by_key[key])
             done.orphans += 1
+
+    async def _tell_foreign(self, until: str, done: Compared) -> None:
+        last = "" if until == END else until
+        loop = asyncio.get_running_loop()
+        names = await loop.run_in_executor(
+            self._threads, lambda: list(self._blob_store.foreign_names(done.after, last))
+        )
+        for name in names[: max(0, NAMED - done.foreign)]:
+            logger.warning("among the blobs, and none of them: %s", ascii(name))
+        done.foreign += len(names)
 
     async def _discard(self, entry: BlobEntry) -> None:
         algorithm, _, rest = entry.key.partition("/")

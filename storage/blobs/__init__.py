@@ -179,6 +179,13 @@ class BlobStore(Protocol):
         """
         ...
 
+    def foreign_names(self, after: str = "", until: str = "") -> Iterator[str]:
+        """What is among the blobs and can't be one, by its name there: those after the one and up to the other name.
+
+        Without `until` to the last, in any order. For telling of it: nobody reads, serves or removes it.
+        """
+        ...
+
     def room(self) -> Room | None:
         """How much room there is, asked now; None where no limit is known. OSError.
 

@@ -20,7 +20,7 @@ from storage.blobs.directories import prepare
 from storage.blobs.file_upload import FileUpload
 from storage.blobs.hashing import RunningHashes
 from storage.blobs.held_file import begin_file, create_file, hold_file, is_idle
-from storage.blobs.listing import list_blobs
+from storage.blobs.listing import foreign_names, list_blobs
 from storage.blobs.names import is_storage_key, is_upload_id
 from storage.blobs.whole_file import store_whole_file
 
@@ -121,6 +121,10 @@ class FilesystemBlobStore:
     def stored_blobs(self, after: str = "") -> Iterator[BlobEntry]:
         """The files of `blobs` that are blobs, a directory at a time."""
         return list_blobs(Path(self._blobs), after)
+
+    def foreign_names(self, after: str = "", until: str = "") -> Iterator[str]:
+        """Files, folders and whatever else is in `blobs` and was not put there by a store."""
+        return foreign_names(self._blobs, after, until)
 
     def room(self) -> Room:
         """Of the file system that the blobs are on."""

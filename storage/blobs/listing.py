@@ -1,4 +1,4 @@
-"""The blobs of a directory in the order of their keys."""
+"""The blobs of a directory in the order of their keys, and what else is in it."""
 
 import os
 from collections.abc import Iterator
@@ -28,3 +28,16 @@ def _list_directory(blobs: Path, parent: str, after: str) -> Iterator[BlobEntry]
         except FileNotFoundError:
             continue  # deleted meanwhile
         yield BlobEntry(key, status.st_size, status.st_ctime)
+
+
+def foreign_names(blobs: Path, after: str, until: str) -> Iterator[str]:
+    """The names below that directory that are no blob's: after the one, and up to the other where there is one."""
+    algorithms = {algorithm.value for algorithm in Algorithm}
+    parents = {f"{algorithm}/{digits}" for algorithm in algorithms for digits in FAN_OUT}
+    within = [parent for parent in sorted(parents) if f"{parent}/~" > after and (not until or parent <= until)]
+    for parent in ["", *sorted(algorithms), *within]:
+        for entry in os.listdir(blobs / parent):
+            name = f"{parent}/{entry}" if parent else entry
+            expected = name in algorithms or name in parents or is_storage_key(name)
+            if not expected and name > after and (not until or name <= until):
+                yield name

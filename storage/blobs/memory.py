@@ -116,6 +116,10 @@ class MemoryBlobStore:
             entries = [BlobEntry(key, len(self._blobs[key]), moment) for key, moment in self._committed.items()]
         yield from sorted((entry for entry in entries if entry.key > after), key=lambda entry: entry.key)
 
+    def foreign_names(self, after: str = "", until: str = "") -> Iterator[str]:
+        """Nobody else can put anything here."""
+        return iter(())
+
     def room(self) -> None:
         """No limit is known."""
         return

@@ -112,6 +112,12 @@ class TestListing:
             assert [entry.key for entry in store.stored_blobs(after=key)] == keys[number + 1 :]
         assert [entry.key for entry in store.stored_blobs(after="sha256/~")] == keys[-1:]
 
+    def test_no_blob_is_foreign(self, store: BlobStore) -> None:
+        pushed(store, "one", CONTENT)
+        _pushed_sha512(store)
+        begun(store, "two", CONTENT)
+        assert list(store.foreign_names()) == []
+
     def test_it_tells_when_a_blob_came(self, store: BlobStore) -> None:
         before = time.time()
         pushed(store, "one", CONTENT)

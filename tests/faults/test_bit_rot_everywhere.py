@@ -169,8 +169,10 @@ def test_scrub_and_fsck_find_all_that_is_wrong_and_what_is_strange(
 ) -> None:
     bad = damaged(client, storage[0])
     storage[0].add(new_storage_key(Digest.of(b"strange")), b"strange")
+    storage[0].add("sha256/ab/notes.txt", b"strange, and no blob by its name")
     code, compared = estiva(client, "fsck")  # sees what has another length, or none
     assert (code, compared["missing"], compared["corrupt"], compared["orphans"]) == (1, 1, 3, 1)
+    assert compared["foreign"] == 1
     code, read = estiva(client, "scrub")
     assert (code, read["read"], read["missing"] + read["corrupt"]) == (1, len(DAMAGE) + PUSHED_AND_SOUND, 2)
     for digest, content in bad.items():
@@ -181,7 +183,7 @@ def test_scrub_and_fsck_find_all_that_is_wrong_and_what_is_strange(
     code, compared = estiva(client, "fsck")
     assert (code, compared["missing"], compared["corrupt"], compared["orphans"]) == (0, 0, 0, 0)
     where, count = type(storage[0]).__name__.lower(), len(DAMAGE)
-    figure(f"bit rot, {where}: {count} of {count} planted damages and 1 foreign file found, all healed by a push")
+    figure(f"bit rot, {where}: {count} of {count} planted damages and 2 foreign files found, all healed by a push")
 
 
 def test_fsck_misses_no_large_blob_that_is_gone_or_cut_short(

@@ -218,6 +218,22 @@ async def test_a_key_that_is_young_may_be_about_to_get_its_row(
     assert (done.orphans, done.young) == (0, 1)
 
 
+async def test_what_can_be_no_blob_is_told_of_once_and_left_alone(
+    registry: Registry, database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1200):  # in more than one step
+        await push_blob(registry, b"%d" % number)
+    strange = [
+        tmp_path / "blobs" / name for name in ("lost+found", "sha256/notes.txt", "sha256/ab/x", "sha512/00/\x7f")
+    ]
+    for path in strange:
+        path.write_bytes(b"strange")
+    done = await registry.scrubbing.compare()
+    assert (done.foreign, done.orphans, done.missing, done.corrupt) == (4, 0, 0, 0)
+    assert all(path.read_bytes() == b"strange" for path in strange)
+    assert "none of them: 'sha256/notes.txt'" in caplog.text
+
+
 async def test_where_the_storage_is_away_nothing_is_called_missing(
     registry: Registry, database: Database, tmp_path: Path
 ) -> None:

@@ -39,6 +39,14 @@ _ADVICE_BY_WORDS: tuple[tuple[str, str], ...] = (
 )
 """What a server, or a verb, says: a pattern that is found in it, and what to do, with what the pattern caught."""
 
+_ROOM = "`estiva quotas ls` shows who has how much room to an administrator, who may give more"
+_QUOTA = {"limit", "used", "requested"}
+"""What a registry tells along with a refusal for want of room."""
+
+
+def _is_of_quota(error: Exception) -> bool:
+    return isinstance(error, Denied) and isinstance(error.detail, dict) and error.detail.keys() >= _QUOTA
+
 
 def advised(error: Exception) -> str:
     """What is wrong, and where that is known what to do."""
@@ -47,6 +55,8 @@ def advised(error: Exception) -> str:
         advice = next(
             (found.expand(advice) for words, advice in _ADVICE_BY_WORDS if (found := re.search(words, text))), ""
         )
+    elif _is_of_quota(error):
+        advice = _ROOM
     else:
         advice = next((advice for kind, advice in _ADVICE if isinstance(error, kind)), "")
     return f"{text}; {advice}" if advice and ";" not in text else text

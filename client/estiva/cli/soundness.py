@@ -9,7 +9,7 @@ from estiva.cli.server import Server, member, server_of, show
 
 END = "~"
 SCRUBBED = ("read", "read_bytes", "missing", "corrupt", "healed")
-COMPARED = ("rows", "keys", "missing", "corrupt", "orphans", "young", "quotas")
+COMPARED = ("rows", "keys", "missing", "corrupt", "orphans", "young", "foreign", "quotas")
 
 
 def scrub(

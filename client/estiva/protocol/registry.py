@@ -21,7 +21,8 @@ REDIRECTS = 5
 _LONGEST_PAUSE = 60.0
 _TOKEN_LIFE = 60
 _MARGIN = 10
-_AGAIN = frozenset({429, 502, 503, 504})
+_TOO_MANY = 429
+_AGAIN = frozenset({_TOO_MANY, 502, 503, 504})
 _ELSEWHERE = frozenset({301, 302, 303, 307, 308})
 
 Find = Callable[[str], Credential | None]
@@ -88,19 +89,21 @@ class Registry:
                     raise
                 yield pause(tried)
             else:
-                if response.status not in _AGAIN or tried == TRIES:
+                if not is_momentary(response) or tried == TRIES:
                     return response
                 yield pause(tried, response)
         raise AssertionError
 
     def ask_once(self, request: Request, scopes: Scopes) -> Steps[Response]:
-        """The answer to a request after signing in and following redirects; ConnectionFailed where none came."""
+        """The answer to a request after signing in and following redirects; ConnectionFailed where none came.
+
+        Who is told that these were too many requests asks again when it is told to: nothing came of the request.
+        """
         asked_to_sign_in, url = False, request.url
         for _ in range(REDIRECTS + 2):
             own = _origin(url) == _origin(self.url)
             authorization = (yield from self._authorization(scopes)) if own else ""
-            response = yield _addressed(request, url, authorization)
-            assert isinstance(response, Response)
+            response = yield from _in_turn(_addressed(request, url, authorization))
             if response.status == 401 and own and not asked_to_sign_in:
                 asked_to_sign_in = True
                 if not (yield from self._learn(response, scopes)):
@@ -166,7 +169,7 @@ class Registry:
             try:
                 response = yield self._token_request(realm, challenge.parameters.get("service", ""), scopes)
                 assert isinstance(response, Response)
-                if response.status not in _AGAIN or tried == TRIES:
+                if not is_momentary(response) or tried == TRIES:
                     return response
                 yield pause(tried, response)
             except ConnectionFailed:
@@ -205,8 +208,26 @@ def pause(tried: int, response: Response | None = None) -> Pause:
 
 
 def is_momentary(response: Response) -> bool:
-    """Whether the same request may be answered otherwise a little later."""
-    return response.status in _AGAIN
+    """Whether the same request may be answered otherwise a little later; who waited for a turn in vain is told no."""
+    return response.status in _AGAIN and not _has_turns(response)
+
+
+def _has_turns(response: Response) -> bool:
+    """Whether a registry has too many requests, and says when it will have fewer."""
+    return response.status == _TOO_MANY and bool(response.header("retry-after"))
+
+
+def _in_turn(request: Request) -> Steps[Response]:
+    """The answer, once it is no longer that there are too many requests for now; that one after a minute."""
+    waited = 0.0
+    while True:
+        response = yield request
+        assert isinstance(response, Response)
+        rest = pause(1, response)
+        if not _has_turns(response) or waited + rest.seconds > _LONGEST_PAUSE:
+            return response
+        waited += rest.seconds
+        yield rest
 
 
 def _addressed(request: Request, url: str, authorization: str) -> Request:

@@ -246,6 +246,15 @@ class S3BlobStore:
                 measured = size is None
                 yield BlobEntry(key, found.size if size is None else size, found.modified, is_measured=measured)
 
+    def foreign_names(self, after: str = "", until: str = "") -> Iterator[str]:
+        """Every object below `blobs` whose name is no key."""
+        for found in self._bucket.listed(self._names.blobs, self._names.entry(after) if after else ""):
+            name = found.name.removeprefix(self._names.blobs)
+            if until and name > until:
+                return
+            if not is_key(name):
+                yield name
+
     def url_of(self, key: str, seconds: int) -> str:
         """A signed address of the bytes, whether or not there are any. Asks nobody."""
         return self._bucket.signed_url(self._names.content(key), seconds)

@@ -163,6 +163,22 @@ def test_patience_ends() -> None:
         Script([ConnectionFailed("cut")] * TRIES).run(get(registry()))
 
 
+def test_who_asks_too_often_asks_when_told_to_for_a_minute() -> None:
+    wait = answer(429, {"Retry-After": "2"})
+    script = Script([*[wait] * (TRIES + 3), answer(200)])
+    assert script.run(get(registry())).status == 200
+    assert script.pauses == [2.0] * (TRIES + 3)
+    script = Script([wait] * 31)
+    assert script.run(get(registry())).status == 429
+    assert sum(script.pauses) == 60
+
+
+def test_who_is_not_told_how_long_it_is_too_often_does_not_wait_for_long() -> None:
+    script = Script([answer(429)] * TRIES)
+    assert script.run(get(registry())).status == 429
+    assert sum(script.pauses) < 2
+
+
 def test_nobody_waits_for_an_hour() -> None:
     script = Script([answer(503, {"Retry-After": "3600"}), answer(200)])
     script.run(get(registry()))

@@ -30,6 +30,15 @@ def test_the_size_of_content_in_parts_is_a_note_and_that_of_other_content_is_not
     assert listed == {large.key: (len(CONTENT), False), small.key: (5, True)}
 
 
+def test_what_is_among_the_blobs_and_none_of_them_is_told_of(store: S3BlobStore, s3_double: S3Server) -> None:
+    pushed(store, CONTENT), pushed(store, b"small")
+    for name in ("notes.txt", "sha256/ab/x"):
+        s3_double.client().put_object(Bucket=BUCKET, Key=f"to/blobs/{name}", Body=b"strange")
+    assert list(store.foreign_names()) == ["notes.txt", "sha256/ab/x"]
+    assert list(store.foreign_names("notes.txt")) == ["sha256/ab/x"]
+    assert list(store.foreign_names("", "notes.txt")) == ["notes.txt"]
+
+
 def test_a_note_about_content_that_is_gone_is_listed_and_has_no_size(store: S3BlobStore, s3_double: S3Server) -> None:
     blob = pushed(store, CONTENT)
     (name,) = s3_double.names("to/large/")
