@@ -97,7 +97,7 @@ class Estiva(Peer):
             "AWS_EC2_METADATA_DISABLED": "true",
         }
 
-    def access(self, port: int) -> Access:
+    def access(self, port: int) -> Closed:
         return Closed(port, self.known)
 
     def command(self, directory: Path, port: int) -> list[str]:
