@@ -124,7 +124,7 @@ class FilesystemBlobStore:
 
     def foreign_names(self, after: str = "", until: str = "") -> Iterator[str]:
         """Files, folders and whatever else is in `blobs` and was not put there by a store."""
-        return foreign_names(self._blobs, after, until)
+        return foreign_names(Path(self._blobs), after, until)
 
     def room(self) -> Room:
         """Of the file system that the blobs are on."""
