@@ -149,7 +149,7 @@ def of_tasks(terminal: Terminal) -> Iterator[tuple[str, str]]:
     for page in ("", "index.html", "absent"):
         terminal.type(f"estiva exec $T -- /bin/busybox wget -qO- http://127.0.0.1/{page}")
     yield "logs", terminal.type('echo "$T"; estiva logs "$T"; estiva logs "$T" --tail 1 --json')
-    terminal.type("estiva services delete web --force")
+    terminal.type("estiva services delete web --force; while estiva ps -q | grep -q .; do sleep 0.2; done")
 
 
 def is_halfway(text: str) -> bool:
