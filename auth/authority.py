@@ -67,7 +67,7 @@ class Authority:
         self._issuers = issuers
         self._database = database
         self._keys = keys
-        self._version: int | None = None
+        self._news: int | None = None
         self._epoch = 0
         self._generation = 0
         self._look_together = Shared(self._look)
@@ -83,12 +83,12 @@ class Authority:
 
     async def epoch(self) -> int:
         """A number that grows with every epoch of access; whatever was remembered of an earlier one is forgotten."""
-        version = self._database.version()
-        if version is None:
+        news = self._database.news()
+        if news is None:
             await self._look_together()
-        elif version != self._version:
+        elif news != self._news:
             await self._look()
-            self._version = version
+            self._news = news
         return self._generation
 
     async def decide(self, caller: Caller, action: str, resource: str, **context: str) -> Verdict:

@@ -14,7 +14,8 @@ from estiva.errors import (
     BlobUploadUnknown,
     DigestInvalid,
 )
-from registry.uploading import ShortPart, UploadKey
+from registry.begun import UploadKey
+from registry.uploading import ShortPart
 
 PART_SIZE = 10 * 1024 * 1024
 SMALLEST_PART = 5 * 1024 * 1024
@@ -28,7 +29,7 @@ async def initiate_layer_upload(call: Call) -> Answer:
         await call.parts.registry.repositories.find(name)
     uploading = call.parts.registry.uploading
     await uploading.require_quota(name)
-    return {"uploadId": await uploading.start(name, owner=call.owner), "partSize": PART_SIZE}
+    return {"uploadId": await uploading.start_parts(name, call.owner), "partSize": PART_SIZE}
 
 
 async def upload_layer_part(call: Call) -> Answer:

@@ -116,7 +116,7 @@ def _repository(contents: _Contents, tags: int) -> Work[None]:
     for content in [CONFIG, *(layer(index) for index in range(LAYERS))]:
         if not (yield from blobs.mount(name, Digest.of(content), source)):
             raise ScenarioFailed(f"{digest(content)} is not in {REPOSITORY}")
-    yield from blobs.record(name, "", contents.digest, contents.layer.size, contents.layer.key)
+    yield from blobs.record(name, None, contents.digest, contents.layer.size, contents.layer.key)
     for number, image in enumerate(contents.images):
         its_tags = [Tag.parse(tag_name(index)) for index in range(number, tags, len(contents.images))]
         yield from manifests.put(name, parse_manifest(image.payload, MANIFEST_TYPE), image, its_tags)

@@ -96,7 +96,7 @@ async def fill(file: Path, images: int) -> None:
 
     def enter(start: int) -> Work[None]:
         for layer in layers:
-            yield from blobs.record(NAME, "none", Digest.of(layer), len(layer), f"key of {layer.decode()}")
+            yield from blobs.record(NAME, None, Digest.of(layer), len(layer), f"key of {layer.decode()}")
         for number in range(start, min(start + 500, images)):
             payload = document(layers, number)
             stored = StoredManifest(Digest.of(payload), OCI_MANIFEST, payload)

@@ -59,6 +59,7 @@ from registry.collecting import Collecting, Retention
 from registry.creating import Creating
 from registry.deleting import Deleting
 from registry.images import Images
+from registry.known import KnownRepositories
 from registry.lifecycle.policies import LifecyclePolicies
 from registry.lifecycle.running import LifecycleRuns
 from registry.listing import Listing
@@ -165,9 +166,9 @@ def build_registry(
     tallies: Tallies,
 ) -> Registry:
     """The domain on these parts."""
-    proven = Proven()
+    proven, known = Proven(), KnownRepositories(database)
     pulling = Pulling(database, blobs.store, settings.gc_grace, blobs.elsewhere, proven)
-    uploading = Uploading(database, blobs.store, threads, blobs.reserve.require, proven)
+    uploading = Uploading(database, blobs.store, threads, blobs.reserve.require, proven, known)
     creating = Creating(database, settings.create_on_push, [apply_template])
     replicating = Replicating(database, Destination(settings.region, settings.account))
     scanning = build_scanning(settings, database, pulling, threads)
@@ -182,7 +183,7 @@ def build_registry(
         ),
         uploading=uploading,
         deleting=Deleting(database, uploading, users),
-        listing=Listing(database),
+        listing=Listing(database, known),
         collecting=Collecting(database, blobs.store, threads, Retention(settings.gc_grace, settings.gc_trash)),
         scrubbing=Scrubbing(database, blobs.store, threads, settings.gc_trash),
         repositories=Repositories(database),

@@ -17,8 +17,8 @@ from estiva.errors import BlobUnknown, ManifestBlobUnknown, ManifestUnknown, Reg
 from estiva.mediatypes import OCI_INDEX, OCI_MANIFEST
 from estiva.reference import RepositoryName, Tag
 from registry import Registry
+from registry.begun import UploadKey
 from registry.pushed import Push
-from registry.uploading import UploadKey
 
 TREE = Path("docker/registry/v2")
 PIECE = 1024 * 1024

@@ -103,21 +103,21 @@ class Deleting:
         NameUnknown, ImageInUse. With `if_empty`, RepositoryNotEmpty where it has images.
         """
 
-        def remove(permitted: Collection[str] | None) -> Work[list[str] | None]:
+        def remove(permitted: Collection[str] | None) -> Work[int | None]:
             # First, so that nobody pushes to it while this looks.
             yield from repositories.lock(name)
             if if_empty and (yield from manifests.any_in(name)):
                 raise RepositoryNotEmpty
             yield from require_unused(self._users, name, None)
-            uploads = yield from repositories.delete(name, permitted)
-            if uploads is not None:
+            deleted = yield from repositories.delete(name, permitted)
+            if deleted is not None:
                 yield from audit.record(actor, "DeleteRepository", f"repository/{name}")
-            return uploads
+            return deleted
 
-        uploads = await with_permission(self._database, permit, partial(tags.page, name), remove, serializable=False)
-        if uploads is None:
+        deleted = await with_permission(self._database, permit, partial(tags.page, name), remove, serializable=False)
+        if deleted is None:
             raise NameUnknown(detail={"name": name.text})
-        await self._uploading.discard(uploads)
+        await self._uploading.discard_all_of(deleted)
 
     def _tag(self, name: RepositoryName, tag: Tag, actor: Actor) -> Work[bool]:
         digest = yield from tags.target(name, tag)

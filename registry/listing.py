@@ -7,6 +7,7 @@ from estiva.descriptor import Descriptor
 from estiva.digest import Digest
 from estiva.errors import NameUnknown
 from estiva.reference import RepositoryName, Tag
+from registry.known import KnownRepositories
 from storage.metadata import manifests, repositories, tags
 from storage.metadata.database import Database, Work
 
@@ -27,8 +28,9 @@ class Page(Generic[T]):
 class Listing:
     """Lists what is there."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, known: KnownRepositories | None = None) -> None:
         self._database = database
+        self._known = known or KnownRepositories(database)
 
     async def repositories(self, last: str, limit: int, account: str = "") -> Page[str]:
         """At most `limit` names of that account's repositories after `last`, in byte order."""
@@ -36,7 +38,7 @@ class Listing:
 
     async def exists(self, name: RepositoryName) -> bool:
         """Whether there is such a repository."""
-        return await self._database.read(repositories.find(name)) is not None
+        return await self._known.find(name) is not None
 
     async def tags(self, name: RepositoryName, last: str, limit: int) -> Page[str]:
         """At most `limit` tags after `last`, in byte order; NameUnknown."""

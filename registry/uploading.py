@@ -1,49 +1,40 @@
 """Uploading: how a blob's bytes come in, piece by piece or at once, and become a blob."""
 
 import asyncio
-import time
-import uuid
+import secrets
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from estiva.digest import Algorithm, Digest
 from estiva.errors import BlobUploadInvalid, BlobUploadOutOfOrder, BlobUploadUnknown, DigestInvalid, QuotaExceeded
 from estiva.reference import RepositoryName
-from registry.allowance import Allowance, allowance, upload_and_allowance
+from registry.allowance import ANYTHING, Allowance, allowance
+from registry.begun import Begun, BegunUploads, UploadKey
+from registry.known import KnownRepositories
 from registry.reserve import anything
 from registry.streamed import Stream, StreamedUpload
 from registry.threads import in_thread
+from registry.upload_ids import mark_of
 from registry.verifying import Proven
 from storage.blobs import BlobStore, DigestMismatchError, StoredBlob, Upload, UploadBusyError, UploadUnknownError
 from storage.metadata import blobs, clock, uploads
 from storage.metadata.database import Database
-from storage.metadata.uploads import UploadRecord
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
 T = TypeVar("T")
 
-PURGED_AT_ONCE = 1000
 LEAST_JUMP = 1200.0
 """Seconds, more than two rounds of the purge: looks at the clock further apart than a quarter of an upload's expiry,
 though not than this, are a jump."""
 
 Body = Callable[[Callable[[memoryview], None]], Awaitable[int]]
 """A request's body: given a `write`, it calls that with every piece, in a worker thread, and returns the length."""
-
-
-@dataclass(frozen=True, slots=True)
-class UploadKey:
-    """Names an upload: its id counts only in its repository, and only for whoever began it."""
-
-    repository: RepositoryName
-    id: str
-    owner: str = ""
 
 
 class ShortPart(BlobUploadInvalid):
@@ -66,6 +57,7 @@ class Uploading:
         threads: Executor,
         require_room: Callable[[], None] = anything,
         proven: Proven | None = None,
+        known: KnownRepositories | None = None,
     ) -> None:
         self._database = database
         self._blob_store = blob_store
@@ -74,31 +66,32 @@ class Uploading:
         """Returns where more may be taken in; StorageFull otherwise."""
         self._presence = clock.Presence()
         self._proven = proven or Proven()
+        self._known = known or KnownRepositories(database)
+        self._begun = BegunUploads(database, blob_store, threads, self._known)
 
     async def require_quota(self, name: RepositoryName, size: int = 1, digest: Digest | None = None) -> None:
         """Return where the repository may hold so many bytes more, or has the blob already; QuotaExceeded otherwise.
 
         The last word is the transaction's that enters the blob.
         """
-        (await self._database.read(allowance(name, digest))).require(size)
+        known = await self._known.find(name)
+        if known is None or known.is_limited:
+            (await self._database.read(allowance(name, digest))).require(size)
 
     async def start(self, name: RepositoryName, algorithm: Algorithm = Algorithm.SHA256, owner: str = "") -> str:
         """Begin an upload and return its id, which nobody can guess. It outlives this process. StorageFull.
 
-        The blob store hears of it with its first bytes: most uploads are one request after this, or none.
+        The blob store hears of it with its first bytes: most uploads are one request after this, or none. The database
+        does with its end. In a repository that is known this waits for nothing.
         """
         self.require_room()
-        upload_id = str(uuid.uuid4())
-        record = UploadRecord(upload_id, name, algorithm, owner)
-        # Power loss may take an upload that holds nothing yet: its client is told so, and begins again.
-        await self._database.write(lambda: uploads.start(record), durable=False, serializable=False)
-        return upload_id
+        return await self._begun.begin(name, algorithm, owner)
 
     async def offset(self, key: UploadKey) -> int:
         """How many bytes of the upload are here. BlobUploadUnknown."""
-        await self._record(key)
+        begun = await self._begun.require(key)
         try:
-            return await self._blocking(self._blob_store.upload_offset, key.id)
+            return await self._blocking(self._blob_store.upload_offset, begun.id)
         except UploadUnknownError:
             return 0
 
@@ -108,7 +101,8 @@ class Uploading:
         With `start`, BlobUploadOutOfOrder unless the upload ends exactly there. When the body breaks off,
         what came of it stays. QuotaExceeded, after which the upload is gone.
         """
-        record, allowed = await self._allowed(key)
+        record = await self._begun.require(key)
+        allowed = await self._allowance(key.repository)
         async with self._opened_for(record, size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
@@ -117,7 +111,8 @@ class Uploading:
 
     async def append_stream(self, key: UploadKey, stream: Stream) -> int:
         """As `append`, of a body that tells neither where it begins nor how long it is: in one turn of one thread."""
-        record, allowed = await self._allowed(key)
+        record = await self._begun.require(key)
+        allowed = await self._allowance(key.repository)
         streamed = StreamedUpload(partial(self._opened, record), partial(self._writing, allowed=allowed))
         try:
             try:
@@ -131,16 +126,23 @@ class Uploading:
             raise
         return streamed.offset
 
+    async def start_parts(self, name: RepositoryName, owner: str = "") -> str:
+        """As `start`, of an upload that is told by a UUID alone, as ECR's are."""
+        self.require_room()
+        return await self._begun.note(name, owner)
+
     async def append_part(self, key: UploadKey, body: Body, start: int, short: bool) -> int:
         """As `append`, and remember a part that is too short for any but the last."""
+        begun = await self._begun.require(key)
         offset = await self.append(key, body, start)
         if short:
-            await self._database.write(lambda: uploads.note_short_part(key.id, offset), durable=False)
+            await self._database.write(lambda: uploads.note_short_part(begun.id, offset), durable=False)
         return offset
 
     async def finish_parts(self, key: UploadKey, digest: Digest) -> None:
         """As `finish`, without a further byte. ShortPart where a part before the last was too short."""
-        ends_at = await self._database.read(uploads.short_part_end(key.id))
+        begun = await self._begun.require(key)
+        ends_at = await self._database.read(uploads.short_part_end(begun.id))
         if ends_at is not None and ends_at < await self.offset(key):
             raise ShortPart
         await self.finish(key, digest, _nothing)
@@ -150,10 +152,11 @@ class Uploading:
 
         BlobUploadUnknown, BlobUploadOutOfOrder; DigestInvalid and QuotaExceeded, after which the upload is gone.
         """
-        record, allowed = await self._find_allowed(key, digest)
+        record = await self._begun.find(key)
         if record is None:
             await self._require_finished(key, digest)
             return
+        allowed = await self._allowance(key.repository, digest)
         async with self._opened_for(replace(record, algorithm=digest.algorithm), size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
@@ -162,18 +165,19 @@ class Uploading:
 
     async def finish_whole(self, key: UploadKey, digest: Digest, content: bytes, start: int | None = None) -> None:
         """As `finish`, with a body that is here already: everything up to the blob in one turn of a thread."""
-        record, allowed = await self._find_allowed(key, digest)
+        record = await self._begun.find(key)
         if record is None:
             await self._require_finished(key, digest)
             return
+        allowed = await self._allowance(key.repository, digest)
         upload = replace(record, algorithm=digest.algorithm)
         await self._enter(record, digest, partial(self._store, upload, digest, content, allowed, start))
 
     async def take(self, name: RepositoryName, digest: Digest, content: bytes) -> None:
         """Make this content a blob of that digest; durable when this returns. DigestInvalid, QuotaExceeded."""
         # Nobody is told of this upload, so nothing is entered for it: if the process dies, its bytes are an orphan's.
-        record = UploadRecord(str(uuid.uuid4()), name, digest.algorithm)
-        allowed = await self._database.read(allowance(name, digest))
+        record = Begun(secrets.token_hex(16), name, digest.algorithm)
+        allowed = await self._allowance(name, digest)
         try:
             await self._enter(record, digest, partial(self._store, record, digest, content, allowed))
         except BaseException:
@@ -181,7 +185,7 @@ class Uploading:
             raise
 
     def _store(
-        self, record: UploadRecord, digest: Digest, content: bytes, allowed: Allowance, start: int | None = None
+        self, record: Begun, digest: Digest, content: bytes, allowed: Allowance, start: int | None = None
     ) -> StoredBlob:
         """Store content that came whole; in a thread."""
         if content and not start:
@@ -198,36 +202,47 @@ class Uploading:
 
     async def cancel(self, key: UploadKey) -> None:
         """Forget the upload and its bytes. BlobUploadUnknown."""
-        await self._record(key)
-        await self.discard([key.id])
+        begun = await self._begun.require(key)
+        await self.discard([begun.id])
 
     async def discard(self, upload_ids: Iterable[str]) -> None:
-        """Forget these uploads, wherever they belong, and their bytes. Idempotent.
+        """End these uploads, wherever they belong, without their bytes. Idempotent.
 
-        Their bytes first: on a full disk that is what makes room for the database. An entry without bytes is unknown
-        to everybody, and purged in time.
+        Their bytes first: on a full disk that is what makes room for the database.
         """
         for upload_id in upload_ids:
+            self._begun.ending(upload_id)
             await self._blocking(self._blob_store.discard_upload, upload_id)
-            await self._database.write(partial(uploads.forget, upload_id), durable=False, serializable=False)
+            await self._database.write(partial(uploads.end, upload_id), durable=False, serializable=False)
+
+    async def discard_all_of(self, repository: int) -> None:
+        """Forget the bytes of all uploads to a repository that is no more, but for those that are written to just now.
+
+        Those can't become blobs either: whoever enters a blob finds that the repository is another, or none.
+        """
+        await self._blocking(self._discard_marked, await self._begun.mark(repository))
+
+    def _discard_marked(self, mark: str) -> None:
+        for upload_id in list(self._blob_store.stale_uploads(0.0)):
+            if mark_of(upload_id) == mark:
+                self._blob_store.discard_upload(upload_id)
 
     async def purge(self, idle: float) -> int:
-        """Forget uploads, known or orphaned, that nobody has touched for `idle` seconds: how many.
+        """Forget the bytes of uploads, known or orphaned, that nobody has touched for `idle` seconds: of how many.
 
-        None for as long after a jump of the clock, nor for an hour after an absence: what seems idle may be under way.
+        Those that have none are unknown from then on after as long, and after an hour at most. Nothing of this for as
+        long after a jump of the clock, nor for an hour after an absence: what seems idle may be under way.
         """
         stale = await self._blocking(lambda: list(self._blob_store.stale_uploads(idle)))
-        # An upload without bytes (its process died between the two steps) has only its entry left.
-        entries = await self._database.read(uploads.started_before(time.time() - idle, PURGED_AT_ONCE))
-        lost = [upload_id for upload_id in entries if not await self._has_bytes(upload_id)]
         # Asked last, so that a jump in the midst of this is seen.
         longest = max(LEAST_JUMP, min(clock.UNEVEN, idle / 4))
         evenly = partial(clock.ran_evenly, "uploads", idle, longest, self._presence.since_last())
         if not await self._database.write(evenly, durable=False, serializable=False):
             return 0
-        purged = {*stale, *lost}
-        await self.discard(purged)
-        return len(purged)
+        await self._begun.expire(idle)
+        for upload_id in stale:
+            await self._blocking(self._blob_store.discard_upload, upload_id)
+        return len(stale)
 
     async def mount(self, name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName]) -> bool:
         """Show a blob of one of `sources` in `name` too, without copying a byte: whether one of them had it.
@@ -240,13 +255,6 @@ class Uploading:
         """Repositories that have the blob: who may be told is the caller's to decide."""
         return await self._database.read(blobs.holders(digest))
 
-    async def _has_bytes(self, upload_id: str) -> bool:
-        try:
-            await self._blocking(self._blob_store.upload_offset, upload_id)
-        except UploadUnknownError:
-            return False
-        return True
-
     def _writing(self, upload: Upload, allowed: Allowance) -> Callable[[memoryview], None]:
         """Writes to the upload while there is room for more: StorageFull, QuotaExceeded."""
 
@@ -257,38 +265,20 @@ class Uploading:
 
         return write
 
-    async def _find(self, key: UploadKey) -> UploadRecord | None:
-        record = await self._database.read(uploads.find(key.repository, key.id))
-        # Somebody else's upload is answered like one that never was.
-        return record if record is not None and record.owner == key.owner else None
-
-    async def _find_allowed(
-        self, key: UploadKey, digest: Digest | None = None
-    ) -> tuple[UploadRecord | None, Allowance]:
-        """The upload as `_find`, and what its repository allows it to become."""
-        record, allowed = await self._database.read(upload_and_allowance(key.repository, key.id, digest))
-        return (record if record is not None and record.owner == key.owner else None), allowed
-
-    async def _allowed(self, key: UploadKey) -> tuple[UploadRecord, Allowance]:
-        """The same. BlobUploadUnknown."""
-        record, allowed = await self._find_allowed(key)
-        if record is None:
-            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
-        return record, allowed
-
-    async def _record(self, key: UploadKey) -> UploadRecord:
-        record = await self._find(key)
-        if record is None:
-            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
-        return record
+    async def _allowance(self, name: RepositoryName, digest: Digest | None = None) -> Allowance:
+        """What the repository allows an upload to become."""
+        known = await self._known.find(name)
+        if known is not None and not known.is_limited:
+            return ANYTHING
+        return await self._database.read(allowance(name, digest))
 
     async def _require_finished(self, key: UploadKey, digest: Digest) -> None:
         """Return where the upload's end was only never heard of; a repeated request then gets its answer."""
         if await self._database.read(blobs.find(key.repository, digest)) is None:
-            raise BlobUploadUnknown(detail={"upload": key.id[:64]})
+            raise BlobUploadUnknown(detail={"upload": key.id[:128]})
 
     @asynccontextmanager
-    async def _opened_for(self, record: UploadRecord, size: int, allowed: Allowance) -> "AsyncIterator[Upload]":
+    async def _opened_for(self, record: Begun, size: int, allowed: Allowance) -> "AsyncIterator[Upload]":
         """The upload, open, where so many more bytes are allowed; whatever goes over the quota ends it."""
         upload = await self._open(record)
         try:
@@ -302,7 +292,7 @@ class Uploading:
             await self.discard([record.id])
             raise
 
-    async def _open(self, record: UploadRecord) -> Upload:
+    async def _open(self, record: Begun) -> Upload:
         opening = asyncio.ensure_future(self._blocking(self._opened, record))
         try:
             with _in_the_protocols_words():
@@ -316,44 +306,52 @@ class Uploading:
         with _in_the_protocols_words():
             await self._blocking(upload.close)
 
-    def _opened(self, record: UploadRecord) -> Upload:
+    def _opened(self, record: Begun) -> Upload:
         """The upload, open; in a thread. An entry without bytes is an upload that has got none yet, or lost them."""
         try:
             return self._blob_store.open_upload(record.id, record.algorithm)
         except UploadUnknownError:
             return self._blob_store.begin_upload(record.id, record.algorithm)
 
-    async def _enter(self, record: UploadRecord, digest: Digest, store: Callable[[], StoredBlob]) -> None:
+    async def _enter(self, record: Begun, digest: Digest, store: Callable[[], StoredBlob]) -> None:
         """Have the blob stored, in a thread, and then entered.
 
         DigestInvalid and QuotaExceeded, after which the upload is gone.
         """
         blob: list[StoredBlob] = []
+        self._begun.ending(record.id)
         try:
             with _in_the_protocols_words():
                 served = await self._database.write_after(
                     lambda: blob.append(store()),
                     self._threads,
-                    lambda: blobs.record(record.repository, record.id, digest, blob[0].size, blob[0].key),
+                    lambda: blobs.record(record.repository, record.of, digest, blob[0].size, blob[0].key),
                 )
         except DigestMismatchError:
-            await self.discard([record.id])
+            await self._give_up(record)
             raise DigestInvalid(detail={"digest": str(digest)}) from None
-        except QuotaExceeded:
+        except (QuotaExceeded, BlobUploadUnknown):
             # Where it is the transaction that refused, no fact names these bytes.
             await self._delete_unnamed(blob)
-            await self.discard([record.id])
+            await self._give_up(record)
             raise
         except OSError:
             # Where the store gave the bytes up, the upload has ended: nobody shall go on with a part that is no more.
-            if not await self._has_bytes(record.id):
-                await self.discard([record.id])
+            if not await self._begun.has_bytes(record.id):
+                await self._give_up(record)
             raise
         if served != blob[0].key:
             # The content was here already; no fact names these bytes, and none ever will.
             await self._delete_unnamed(blob)
         elif blob[0].identity:
             self._proven.add_committed(blob[0].key, blob[0].identity)
+
+    async def _give_up(self, record: Begun) -> None:
+        """End the upload; where nobody was told of it, only its bytes go."""
+        if record.of is not None:
+            await self.discard([record.id])
+        else:
+            await self._blocking(self._blob_store.discard_upload, record.id)
 
     async def _delete_unnamed(self, stored: Sequence[StoredBlob]) -> None:
         for blob in stored:

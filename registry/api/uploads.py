@@ -15,7 +15,8 @@ from registry.api.call import Call
 from registry.api.creating import require_repository
 from registry.api.ranges import chunk_start
 from registry.api.rights import UPLOAD_AT_ONCE
-from registry.uploading import UploadKey
+from registry.begun import UploadKey
+from registry.upload_ids import UUID_LENGTH
 
 
 async def post(registry: Registry, call: Call) -> Response:
@@ -148,7 +149,7 @@ def _progress(call: Call, upload_id: str, offset: int) -> dict[str, str]:
     return {
         "Location": f"/v2/{call.repository}/blobs/uploads/{upload_id}",
         "Range": f"0-{max(offset - 1, 0)}",
-        "Docker-Upload-UUID": upload_id,
+        "Docker-Upload-UUID": upload_id[:UUID_LENGTH],
     }
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 from estiva.digest import Digest
 from estiva.errors import DigestInvalid
 from estiva.reference import RepositoryName
+from registry.begun import UploadKey
 from registry.mirroring.arriving import ArrivingBlob
-from registry.uploading import Uploading, UploadKey
+from registry.uploading import Uploading
 from registry.upstream.errors import UpstreamError, UpstreamInvalid, UpstreamUnavailable
 from registry.upstream.remote import RemoteRegistry
 

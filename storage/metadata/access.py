@@ -15,4 +15,4 @@ def epoch() -> Work[int]:
 
 def advance() -> Work[None]:
     """Begin a new epoch, in the transaction that is its reason."""
-    yield Statement(ADVANCE)
+    yield Statement(ADVANCE, news=True)

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from estiva.digest import Digest
+from estiva.errors import BlobUploadUnknown
 from estiva.reference import RepositoryName
-from storage.metadata import collection, quotas, repositories
+from storage.metadata import collection, quotas, repositories, uploads
 from storage.metadata.database import Statement, Work
 from storage.metadata.quotas import Quota
 
@@ -60,25 +62,35 @@ class BlobRecord:
     """When it was last promised, while garbage collection has yet to judge it; None where something needs it."""
 
 
+class UploadOf(NamedTuple):
+    """An upload's id, and that of the repository it was begun for."""
+
+    id: str
+    repository: int
+
+
 def find(name: RepositoryName, digest: Digest) -> Work[BlobRecord | None]:
     """The blob, None where this repository does not have it (whoever else may)."""
     rows = yield Statement(FIND, {"name": name.key, "digest": str(digest)})
     return BlobRecord(digest, *rows[0]) if rows else None
 
 
-def record(name: RepositoryName, upload_id: str, digest: Digest, size: int, key: str) -> Work[str]:
+def record(name: RepositoryName, upload: UploadOf | None, digest: Digest, size: int, key: str) -> Work[str]:
     """Enter a committed upload's blob into its repository: the key under which the digest is served from now on.
 
-    Where that is another key than the one given, the content was known, and the given key is nobody's. QuotaExceeded.
+    Where that is another key than the one given, the content was known, and the given key is nobody's. QuotaExceeded;
+    BlobUploadUnknown where the upload's repository was deleted meanwhile, unless another of its name has the blob. No
+    upload: content of which nobody was told.
     """
     repository = yield from repositories.ensure(name)
+    if upload is not None:
+        yield from _end(upload, repository, name, digest)
     # First, as a sweep takes these rows in the same order: neither then waits for the other.
     yield from collection.review(digest)
     entered = yield Statement(RECORD_NEW, {"digest": str(digest), "size": size, "key": key})
     if not entered:
         yield from collection.discard_bad(digest)
         entered = yield Statement(RECORD, {"digest": str(digest), "size": size, "key": key})
-    yield Statement("DELETE FROM uploads WHERE id = :upload", {"upload": upload_id})
     yield from _link(repository, name, digest, size)
     if entered:
         return key
@@ -104,6 +116,12 @@ def mount(name: RepositoryName, digest: Digest, sources: Sequence[RepositoryName
             # Nothing was linked where a sweep came between the look and the promise.
             return (yield from find(name, digest)) is not None
     return False
+
+
+def _end(upload: UploadOf, repository: int, name: RepositoryName, digest: Digest) -> Work[None]:
+    yield from uploads.end(upload.id)
+    if upload.repository != repository and (yield from find(name, digest)) is None:
+        raise BlobUploadUnknown(detail={"upload": upload.id[:128]})
 
 
 def _link(repository: int, name: RepositoryName, digest: Digest, size: int) -> Work[None]:

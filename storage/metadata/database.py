@@ -22,12 +22,16 @@ class Statement(NamedTuple):
     With `lock`, the selected rows are locked until the work ends: UPDATE against everybody else who locks, changes,
     deletes or refers to them, KEY SHARE against those who would delete them. SKIP LOCKED leaves out what others have
     locked. SQLite, which has one writer at a time, needs no such lock.
+
+    With `news`, whoever keeps facts in memory has to hear of the commit also in the process that makes it: see
+    `Database.news`.
     """
 
     sql: str
     parameters: Mapping[str, Any] = {}
     many: Sequence[Mapping[str, Any]] | None = None
     lock: Literal["UPDATE", "UPDATE SKIP LOCKED", "KEY SHARE"] | None = None
+    news: bool = False
 
 
 Work = Generator[Statement, Rows, T]
@@ -66,6 +70,13 @@ class Database(Protocol):
         """A number that has changed when any process committed anything since it was last asked for.
 
         Synchronous and cheap (microseconds); None where no such thing can be had.
+        """
+        ...
+
+    def news(self) -> int | None:
+        """As `version`, but the same number after commits of this process without a statement that is `news`.
+
+        For what is kept of facts that only such statements change. None where no such thing can be had.
         """
         ...
 

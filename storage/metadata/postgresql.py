@@ -70,6 +70,10 @@ class PostgreSQLDatabase:
         """See `Database.version`: what is sure to be so can only be known by asking the server."""
         return
 
+    def news(self) -> None:
+        """See `Database.news`: as `version`."""
+        return
+
     async def close(self) -> None:
         """See `Database.close`. Idempotent."""
         self._closing = True

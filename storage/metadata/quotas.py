@@ -147,7 +147,7 @@ def remove_unneeded(unlinked: Sequence[tuple[int, str, int]]) -> Work[None]:
 def put(subject: RepositoryName, limit: int) -> Work[None]:
     """Set a quota, and count what is held. Not serializable: it has to see what ended while it waited for its locks."""
     yield from _lock(subject)
-    yield Statement(SET, {"subject": subject.key, "limit": limit})
+    yield Statement(SET, {"subject": subject.key, "limit": limit}, news=True)
     yield from _count(subject)
 
 
@@ -166,7 +166,7 @@ def find(subject: RepositoryName) -> Work[Quota | None]:
 def delete(subject: RepositoryName) -> Work[bool]:
     """Remove a quota: whether there was one."""
     sql = "DELETE FROM quotas WHERE subject = :subject RETURNING subject"
-    return bool((yield Statement(sql, {"subject": subject.key})))
+    return bool((yield Statement(sql, {"subject": subject.key}, news=True)))
 
 
 def page(last: str, limit: int) -> Work[list[Quota]]:

@@ -5,9 +5,13 @@ from collections.abc import Collection, Sequence
 from estiva.reference import RepositoryName
 from storage.metadata import access, accounts, collection, quotas, tags
 from storage.metadata.database import Statement, Work
+from storage.metadata.quotas import Quota
 
 ENSURE = "INSERT INTO repositories (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING RETURNING id"
 FIND = "SELECT id FROM repositories WHERE name = :name"
+KNOWN = """
+SELECT id, (SELECT COUNT(*) FROM quotas WHERE subject IN (:all, :one)) FROM repositories WHERE name = :one
+"""
 PAGE = "SELECT name FROM repositories WHERE name > :last AND name < :end ORDER BY name LIMIT :limit"
 BEFORE_TAGS = (
     "cached_tags",
@@ -21,7 +25,6 @@ CONTENTS = (
     "manifest_blobs",
     "manifests",
     "repository_blobs",
-    "uploads",
     "repository_policies",
     "lifecycle_policies",
     "lifecycle_previews",
@@ -32,6 +35,15 @@ def find(name: RepositoryName) -> Work[int | None]:
     """The repository's id, None where there is no such repository."""
     rows = yield Statement(FIND, {"name": name.key})
     return rows[0][0] if rows else None
+
+
+def known(name: RepositoryName) -> Work[tuple[int, bool] | None]:
+    """The repository's id, and whether any quota counts what is pushed to it; None where there is no such repository.
+
+    Both are the same until a commit that is `news`, unless there is no such repository.
+    """
+    rows = yield Statement(KNOWN, Quota.subjects(name))
+    return (rows[0][0], rows[0][1] > 0) if rows else None
 
 
 def ensure(name: RepositoryName) -> Work[int]:
@@ -61,8 +73,8 @@ def lock(name: RepositoryName) -> Work[int | None]:
     return rows[0][0] if rows else None
 
 
-def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Work[list[str] | None]:
-    """Remove the repository and everything in it: the ids of its unfinished uploads, None where there is none.
+def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Work[int | None]:
+    """Remove the repository and everything in it: its id, None where there is none.
 
     TagsMovedError where one of its tags is not among the permitted ones (None: whatever there is).
     The blobs' bytes stay: which of them nobody needs any more is a question for garbage collection.
@@ -70,7 +82,6 @@ def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Wo
     repository = yield from lock(name)
     if repository is None:
         return None
-    uploads = yield Statement("SELECT id FROM uploads WHERE repository_id = :repository", {"repository": repository})
     yield from _empty(repository, BEFORE_TAGS)
     key = {"repository": repository}
     tagged = yield Statement("DELETE FROM tags WHERE repository_id = :repository RETURNING name", key)
@@ -80,7 +91,7 @@ def delete(name: RepositoryName, permitted: Collection[str] | None = None) -> Wo
     yield from _empty(repository, CONTENTS)
     yield Statement("DELETE FROM repositories WHERE id = :repository", {"repository": repository})
     yield from access.advance()
-    return [upload for (upload,) in uploads]
+    return repository
 
 
 def _empty(repository: int, tables: Sequence[str]) -> Work[None]:

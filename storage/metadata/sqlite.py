@@ -19,6 +19,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from estiva.errors import RegistryError, StorageFull, Unavailable
 from storage.metadata.database import ConstraintError, Rows, Statement, Work
+from storage.metadata.news import News
 from storage.metadata.wal_index import find_header
 from storage.threads import run_in
 
@@ -79,6 +80,8 @@ class SQLiteDatabase:
         self._closing = False
         self._turns: SimpleQueue[bool] = SimpleQueue()  # to the writer's thread: the turn, or that there is no more
         self._header = find_header(path)  # mapped since the reader looked at the file
+        self._news = News(self._header) if self._header is not None else None
+        self._writes_news = False
         self._thread = threading.Thread(target=self._take_turns, name="sqlite-writer", daemon=True)
         self._thread.start()
 
@@ -137,6 +140,10 @@ class SQLiteDatabase:
             return self._header.number()
         return self._ask_version()
 
+    def news(self) -> int:
+        """See `Database.news`; where SQLite's shared memory is not found, every commit is news."""
+        return self.version() if self._news is None else self._news.number()
+
     def _ask_version(self) -> int:
         try:
             number: int = self._reader.execute("PRAGMA data_version").fetchone()[0]
@@ -163,7 +170,7 @@ class SQLiteDatabase:
             if not self._is_writing:
                 self._turns.put(False)
         await asyncio.to_thread(self._thread.join)
-        self._header = None  # its memory goes with the connections
+        self._header = self._news = None  # its memory goes with the connections
         self._writer.close()
         self._reader.close()
 
@@ -198,14 +205,27 @@ class SQLiteDatabase:
             self._replace_lost_writer()
             self._set_synchronous(any(pending.durable for pending in group))
             self._writer.execute("BEGIN IMMEDIATE")
+            self._writes_news, changes = False, self._writer.total_changes
             outcomes = self._run_all(group)
-            self._writer.execute("COMMIT")
+            self._commit(is_news=self._writes_news or self._writer.total_changes == changes)
         except Exception as error:
             self._roll_back()
             told = _told(error)
             outcomes = [(pending, None, told) for pending in group]
         for pending, result, refusal in outcomes:
             _deliver(pending, result, refusal)
+
+    def _commit(self, *, is_news: bool) -> None:
+        """Commit; whether that is news has to be said before, for then others may look."""
+        expected = None if is_news or self._news is None else self._news.expect()
+        try:
+            self._writer.execute("COMMIT")
+        except sqlite3.Error:
+            if expected is not None and self._news is not None:
+                self._news.forget(expected)
+            raise
+        if expected is not None and self._news is not None:
+            self._news.check(expected)
 
     def _set_synchronous(self, full: bool) -> None:
         if full != self._synchronous:
@@ -218,20 +238,27 @@ class SQLiteDatabase:
         Mostly none is, and savepoints would be a third of all statements.
         """
         try:
-            return [(pending, _drive(self._writer, pending.work()), None) for pending in group]
+            return [(pending, self._do(pending), None) for pending in group]
         except Exception as error:
             trouble = isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.IntegrityError)
             if trouble or len(group) == 1:
                 raise  # the whole group fails
         self._writer.execute("ROLLBACK")
         self._writer.execute("BEGIN IMMEDIATE")
+        self._writes_news = True  # what is left of the group may come to nothing, and then there is no commit to expect
         return [(pending, *self._run(pending)) for pending in group]
+
+    def _do(self, pending: _Pending) -> Any:
+        return _drive(self._writer, pending.work(), self._note)
+
+    def _note(self, statement: Statement) -> None:
+        self._writes_news = self._writes_news or statement.news
 
     def _run(self, pending: _Pending) -> tuple[Any, BaseException | None]:
         """The work's result, or why it was rolled back; the rest of its group does not notice."""
         self._writer.execute("SAVEPOINT work")
         try:
-            result = _drive(self._writer, pending.work())
+            result = self._do(pending)
         except sqlite3.Error as error:
             if not isinstance(error, sqlite3.IntegrityError):
                 raise  # the database itself is in trouble: the whole group fails
@@ -262,10 +289,12 @@ class SQLiteDatabase:
             self._writer_is_lost, self._synchronous = False, True
 
 
-def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
+def _drive(connection: sqlite3.Connection, work: Work[T], note: Callable[[Statement], None] | None = None) -> T:
     try:
         statement = next(work)
         while True:
+            if note is not None:
+                note(statement)
             statement = work.send(_execute(connection, statement))
     except StopIteration as stop:
         result: T = stop.value
@@ -275,7 +304,7 @@ def _drive(connection: sqlite3.Connection, work: Work[T]) -> T:
 
 
 def _execute(connection: sqlite3.Connection, statement: Statement) -> Rows:
-    sql, parameters, many, _ = statement
+    sql, parameters, many, *_ = statement
     if many is not None:
         connection.executemany(sql, [_with_clock(sql, values) for values in many])
         return ()

@@ -1,57 +1,66 @@
-"""Uploads: which unfinished upload belongs to which repository. Its bytes and offset are the blob store's."""
+"""Uploads: what has to be known of them beside their ids, which prove themselves (`registry/upload_ids.py`).
 
-from dataclasses import dataclass
+Most need no row before they end. Ids begin with their time, so a new note comes after all that there are.
+"""
 
-from estiva.digest import Algorithm
-from estiva.reference import RepositoryName
-from storage.metadata import repositories
+from enum import Enum, auto
+
 from storage.metadata.database import Statement, Work
-from storage.metadata.quotas import Quota
 
-START = """
-INSERT INTO uploads (id, repository_id, algorithm, principal, started_at)
-VALUES (:id, :repository, :algorithm, :owner, :now)
+ENTER_PROVING = "INSERT INTO upload_ids (id, secret, oldest) VALUES (1, :secret, '') ON CONFLICT (id) DO NOTHING"
+PROVING = "SELECT secret FROM upload_ids WHERE id = 1"
+STANDING = """
+SELECT (SELECT ended FROM upload_notes WHERE id = :id), (SELECT oldest FROM upload_ids WHERE id = 1)
 """
-FIND = """
-SELECT uploads.algorithm, uploads.principal FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
-WHERE uploads.id = :id AND repositories.name = :name
+END = """
+INSERT INTO upload_notes (id, ended) VALUES (:id, 1)
+ON CONFLICT (id) DO UPDATE SET ended = 1 WHERE upload_notes.ended = 0 RETURNING id
 """
-FIND_WITH_QUOTAS = """
-SELECT uploads.algorithm, uploads.principal, quotas.subject, quotas.limit_bytes, quotas.used_bytes
-FROM uploads JOIN repositories ON repositories.id = uploads.repository_id
-LEFT JOIN quotas ON quotas.subject IN (:all, :one) WHERE uploads.id = :id AND repositories.name = :one
+NOTE = "INSERT INTO upload_notes (id, ended) VALUES (:id, 0) ON CONFLICT (id) DO NOTHING"
+NOTE_SHORT = """
+INSERT INTO upload_notes (id, ended, short_part_end) VALUES (:id, 0, :offset)
+ON CONFLICT (id) DO UPDATE SET short_part_end = excluded.short_part_end WHERE upload_notes.short_part_end IS NULL
 """
-NOTE_SHORT = "UPDATE uploads SET short_part_end = :offset WHERE id = :id AND short_part_end IS NULL"
+EXPIRE = "UPDATE upload_ids SET oldest = :oldest WHERE id = 1 AND oldest < :oldest"
+FORGET = "DELETE FROM upload_notes WHERE id < :oldest AND (ended = 1 OR id < :longest)"
 
 
-@dataclass(frozen=True, slots=True)
-class UploadRecord:
-    """An unfinished upload, the algorithm its content is hashed with while it arrives, and who began it."""
+class Standing(Enum):
+    """What is known of an upload whose id is good."""
 
-    id: str
-    repository: RepositoryName
-    algorithm: Algorithm
-    owner: str = ""
-
-
-def start(upload: UploadRecord) -> Work[None]:
-    """Enter a new upload, and its repository where there was none."""
-    repository = yield from repositories.ensure(upload.repository)
-    values = {"id": upload.id, "repository": repository, "algorithm": upload.algorithm.value, "owner": upload.owner}
-    yield Statement(START, values)
+    OPEN = auto()
+    NOTED = auto()
+    """Open, and there is a note of it."""
+    OLD = auto()
+    """It began so long ago that it is unknown unless it has bytes."""
+    ENDED = auto()
 
 
-def find(name: RepositoryName, upload_id: str) -> Work[UploadRecord | None]:
-    """The upload, None where this repository has none of that id."""
-    rows = yield Statement(FIND, {"id": upload_id, "name": name.key})
-    return UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
+def secret(new: bytes) -> Work[bytes]:
+    """What ids of uploads are proved with: `new`, where there was none yet."""
+    yield Statement(ENTER_PROVING, {"secret": new})
+    rows = yield Statement(PROVING)
+    return bytes(rows[0][0])
 
 
-def find_with_quotas(name: RepositoryName, upload_id: str) -> Work[tuple[UploadRecord | None, list[Quota]]]:
-    """The upload as `find`, and the quotas that it will count for, the account's first."""
-    rows = yield Statement(FIND_WITH_QUOTAS, {"id": upload_id, **Quota.subjects(name)})
-    record = UploadRecord(upload_id, name, Algorithm(rows[0][0]), rows[0][1]) if rows else None
-    return record, Quota.from_rows(sorted(row[2:] for row in rows if row[2] is not None))
+def standing(upload_id: str) -> Work[Standing]:
+    """Whether the upload may go on."""
+    ended, oldest = (yield Statement(STANDING, {"id": upload_id}))[0]
+    if ended:
+        return Standing.ENDED
+    if upload_id < (oldest or ""):
+        return Standing.OLD
+    return Standing.OPEN if ended is None else Standing.NOTED
+
+
+def end(upload_id: str) -> Work[bool]:
+    """Note that the upload has ended: whether it had not before."""
+    return bool((yield Statement(END, {"id": upload_id})))
+
+
+def note(upload_id: str) -> Work[None]:
+    """Note that there is such an upload: it can then be told by less than its whole id."""
+    yield Statement(NOTE, {"id": upload_id})
 
 
 def note_short_part(upload_id: str, offset: int) -> Work[None]:
@@ -61,19 +70,14 @@ def note_short_part(upload_id: str, offset: int) -> Work[None]:
 
 def short_part_end(upload_id: str) -> Work[int | None]:
     """Where the first such part of the upload ends; None where there is none."""
-    rows = yield Statement("SELECT short_part_end FROM uploads WHERE id = :id", {"id": upload_id})
+    rows = yield Statement("SELECT short_part_end FROM upload_notes WHERE id = :id", {"id": upload_id})
     return rows[0][0] if rows else None
 
 
-def forget(upload_id: str) -> Work[None]:
-    """Remove the upload's entry. Idempotent."""
-    yield Statement("DELETE FROM uploads WHERE id = :id", {"id": upload_id})
+def expire(oldest: str, longest: str) -> Work[None]:
+    """Let what began before `oldest` (an id, or how one begins) be unknown unless it has bytes.
 
-
-def started_before(moment: float, limit: int) -> Work[list[str]]:
-    """The ids of at most `limit` uploads that began before `moment`, the oldest first."""
-    rows = yield Statement(
-        "SELECT id FROM uploads WHERE started_at < :moment ORDER BY started_at LIMIT :limit",
-        {"moment": moment, "limit": limit},
-    )
-    return [identifier for (identifier,) in rows]
+    Notes that then say nothing more are forgotten; all of them, where they are of what began before `longest`.
+    """
+    yield Statement(EXPIRE, {"oldest": oldest})
+    yield Statement(FORGET, {"oldest": oldest, "longest": longest})

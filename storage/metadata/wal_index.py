@@ -13,6 +13,7 @@ from pathlib import Path
 _MAPS = Path("/proc/self/maps")
 _COPY = 48  # bytes of the header; it is there twice, and a commit writes the second copy first
 _VERSION = 3007000
+_CHANGE = struct.Struct("=I")
 
 
 class WalIndexHeader:
@@ -41,6 +42,14 @@ class WalIndexHeader:
             self._number += 1
             self._seen = raw if raw[:_COPY] == raw[_COPY:] else b""
         return self._number
+
+    def change(self) -> int | None:
+        """SQLite's own count of commits (`iChange`), one more with each; None while somebody is at it.
+
+        It begins anew where the log is recovered after a crash, and is 32 bits long.
+        """
+        raw = self._copies.raw
+        return _CHANGE.unpack_from(raw, 8)[0] if raw[:_COPY] == raw[_COPY:] else None
 
 
 def find_header(database: Path) -> WalIndexHeader | None:

@@ -3,15 +3,17 @@ import logging
 
 import pytest
 
+from estiva.errors import BlobUploadUnknown
 from estiva_server import jobs
 from estiva_server.jobs import Collection, Scrub, UploadPurge, repeat
 from estiva_server.storage_metrics import StorageTallies
 from registry import Registry
+from registry.begun import UploadKey
 from storage.blobs.memory import MemoryBlobStore
 from storage.metadata import blobs
 from storage.metadata.database import Database
-from tests.fixtures.facts import NAME, count
-from tests.fixtures.registry import push_blob
+from tests.fixtures.facts import NAME
+from tests.fixtures.registry import body, push_blob
 
 
 async def test_a_job_runs_again_and_again_also_after_it_failed(caplog: pytest.LogCaptureFixture) -> None:
@@ -53,12 +55,15 @@ async def test_the_purge_forgets_idle_uploads_and_says_how_many(
     registry: Registry, database: Database, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, jobs.logger.name)
-    await registry.uploading.start(NAME)
+    key = UploadKey(NAME, await registry.uploading.start(NAME))
+    await registry.uploading.append(key, body(b"x"))
     await UploadPurge(registry.uploading, 3600)()
-    assert (said(caplog), await count(database, "uploads")) == ([], 1)
+    assert (said(caplog), await registry.uploading.offset(key)) == ([], 1)
     await asyncio.sleep(0.05)
     await UploadPurge(registry.uploading, 0.01)()
-    assert (said(caplog), await count(database, "uploads")) == (["purged 1 expired uploads"], 0)
+    assert said(caplog) == ["purged 1 expired uploads"]
+    with pytest.raises(BlobUploadUnknown):
+        await registry.uploading.offset(key)
 
 
 async def test_the_scrub_reads_all_blobs_and_says_so_where_a_rate_is_set(

@@ -8,9 +8,10 @@ from estiva.errors import StorageFull
 from estiva.mediatypes import OCI_MANIFEST
 from estiva.reference import Tag
 from registry import Registry
+from registry.begun import UploadKey
 from registry.pushing import Pushing
 from registry.reserve import GOOD_FOR, Reserve, ReserveSize
-from registry.uploading import Uploading, UploadKey
+from registry.uploading import Uploading
 from storage.blobs import BlobStore, Room
 from storage.metadata.database import Database
 from tests.fixtures.documents import image

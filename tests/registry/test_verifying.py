@@ -6,8 +6,9 @@ import pytest
 
 from estiva.digest import Digest
 from registry import verifying
+from registry.begun import UploadKey
 from registry.pulling import Pulling
-from registry.uploading import Uploading, UploadKey
+from registry.uploading import Uploading
 from registry.verifying import COMMITTED_FOR, READ_FOR, Proven
 from storage.blobs.file_upload import WORTH_MARKING
 from storage.blobs.filesystem import FilesystemBlobStore

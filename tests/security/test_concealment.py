@@ -43,7 +43,8 @@ def seen(answer: Answer, *names: str) -> tuple[int, list[tuple[bytes, bytes]], b
 def _without(text: bytes, names: tuple[str, ...]) -> bytes:
     for name in sorted(names, key=len, reverse=True):
         text = text.replace(name.encode(), b"NAME")
-    return re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", b"UPLOAD", text)
+    suffix = rb"(-sha(256|512)-[0-9a-f]{16}-[0-9a-f]{32})?"
+    return re.sub(rb"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}" + suffix, b"UPLOAD", text)
 
 
 REQUESTS = [

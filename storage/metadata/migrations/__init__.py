@@ -7,7 +7,7 @@ from pathlib import Path
 
 from storage.metadata.opening import sqlite_file
 
-HEAD = "0009"
+HEAD = "0010"
 _REVISION = "SELECT version_num FROM alembic_version"
 
 

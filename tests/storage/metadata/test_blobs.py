@@ -1,17 +1,19 @@
 import pytest
 
 from estiva.digest import Digest
+from estiva.errors import BlobUploadUnknown
 from estiva.reference import RepositoryName
-from storage.metadata import blobs
-from storage.metadata.blobs import BlobRecord
+from storage.metadata import blobs, repositories, uploads
+from storage.metadata.blobs import BlobRecord, UploadOf
 from storage.metadata.database import ConstraintError, Database, Statement, Work
+from storage.metadata.uploads import Standing
 from tests.fixtures.documents import image
-from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest, enter_upload
+from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest
 
 DIGEST = Digest.of(b"content")
 
 
-def record(name: RepositoryName = NAME, key: str = "key", size: int = 7, upload: str = "upload") -> Work[str]:
+def record(name: RepositoryName = NAME, key: str = "key", size: int = 7, upload: UploadOf | None = None) -> Work[str]:
     return blobs.record(name, upload, DIGEST, size, key)
 
 
@@ -27,10 +29,22 @@ async def test_a_recorded_blob_is_found_in_its_repository_alone(database: Databa
 
 
 async def test_recording_a_blob_ends_its_upload_and_no_other(database: Database) -> None:
-    await enter_upload(database, "upload")
-    await enter_upload(database, "another")
-    await database.write(record)
-    assert await count(database, "uploads") == 1
+    upload = UploadOf("upload", await database.write(lambda: repositories.ensure(NAME)))
+    await database.write(lambda: record(upload=upload))
+    assert await database.read(uploads.standing("upload")) is Standing.ENDED
+    assert await database.read(uploads.standing("another")) is Standing.OPEN
+
+
+async def test_an_upload_to_a_repository_that_was_deleted_makes_no_blob_in_one_of_the_same_name(
+    database: Database,
+) -> None:
+    upload = UploadOf("upload", await database.write(lambda: repositories.ensure(NAME)) + 1)
+    with pytest.raises(BlobUploadUnknown):
+        await database.write(lambda: record(upload=upload))
+    await database.write(lambda: repositories.delete(NAME))
+    with pytest.raises(BlobUploadUnknown):
+        await database.write(lambda: record(upload=upload._replace(repository=77)))
+    assert await database.read(repositories.find(NAME)) is None
 
 
 async def test_content_that_is_known_keeps_the_key_it_has(database: Database) -> None:
@@ -63,7 +77,7 @@ async def test_a_blob_has_no_other_state(database: Database) -> None:
 async def test_two_blobs_never_share_a_key(database: Database) -> None:
     await database.write(record)
     with pytest.raises(ConstraintError):
-        await database.write(lambda: blobs.record(NAME, "upload", Digest.of(b"other"), 5, "key"))
+        await database.write(lambda: blobs.record(NAME, None, Digest.of(b"other"), 5, "key"))
 
 
 async def test_mounting_shows_the_blob_in_a_second_repository(database: Database) -> None:

@@ -36,7 +36,7 @@ RULE = RuleRecord("hub", "example.org", credential="name")
 PLACE = Destination("eu-west-1", "000000000001")
 DONE = ReplicationRecord(PLACE, COMPLETE)
 TAKEN = QueuedWork(1, "kind", "subject", {}, 1, 0.0)
-BEFORE = ("uploads.start", "blobs.record", "manifests.put")
+BEFORE = ("blobs.record", "manifests.put")
 
 MODULES = (absent, pull_through, queue, registry_settings, replications, scans, templates, upstream_credentials)
 EVERY_WORK: dict[str, Callable[[], Work[Any]]] = {

@@ -4,7 +4,7 @@ from estiva.reference import RepositoryName
 from storage.metadata import repositories
 from storage.metadata.database import Database
 from tests.fixtures.documents import image, index
-from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest, enter_upload
+from tests.fixtures.facts import NAME, OTHER, count, enter_blob, enter_manifest
 
 EVERY_TABLE = (
     "tags",
@@ -12,7 +12,6 @@ EVERY_TABLE = (
     "manifest_blobs",
     "manifests",
     "repository_blobs",
-    "uploads",
     "repositories",
 )
 
@@ -55,9 +54,9 @@ async def test_deleting_takes_everything_in_the_repository_and_nothing_of_anothe
         await enter_manifest(
             database, index(image(config)), "all", name=name, media_type="application/vnd.oci.image.index.v1+json"
         )
-        await enter_upload(database, f"upload-of-{name.text.replace('/', '-')}", name)
     before = {table: await count(database, table) for table in EVERY_TABLE}
-    assert await database.write(lambda: repositories.delete(NAME)) == ["upload-of-library-hello"]
+    identifier = await database.read(repositories.find(NAME))
+    assert await database.write(lambda: repositories.delete(NAME)) == identifier
     assert {table: await count(database, table) for table in EVERY_TABLE} == {
         table: number // 2 for table, number in before.items()
     }
