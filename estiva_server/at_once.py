@@ -1,9 +1,16 @@
 """Asks the registry's API for an answer in the call that brought the request's bytes.
 
-With facts in SQLite and blobs on local disk nothing that a GET does has to be waited for, so the coroutine that
-answers it runs to its end when it is driven once: no task, no messages, no second look at the request. It is the same
-coroutine that answers every other request; where it does have to wait, it is dropped, and the request goes that way
-from its beginning. Kinds of requests that mostly wait are soon left alone.
+With facts in SQLite and blobs on local disk nothing that a GET does has to be waited for, nor a POST that begins an
+upload where the repository is known, so the coroutine that answers it runs to its end when it is driven once: no task,
+no messages, no second look at the request. It is the same coroutine that answers every other request; where it does
+have to wait, it is dropped, and the request goes that way from its beginning. Kinds of requests that mostly wait are
+soon left alone, and tried again now and then.
+
+Dropping it must do no harm. A GET changes nothing. A POST that begins an upload waits for one thing here: that a
+repository is created, which no one else does for it. Once begun the creation goes on by itself, and what the same
+request then asks for finds the repository or waits behind its creation: it is created once, with one line in the audit
+trail. Whether the caller may create it was decided before, and is decided again. An upload itself is begun after the
+last wait, so none is left over.
 """
 
 import asyncio
@@ -27,7 +34,10 @@ Respond = Callable[[Scope, Receive], Coroutine[Any, Any, Answered | None]]
 
 # Nothing in it is encoded or unusual: path and query are the target's own bytes.
 _TARGET = re.compile(rb"(/v2/[A-Za-z0-9._~:/-]+/(manifests|blobs|tags|referrers)/[A-Za-z0-9._~:-]+)(?:\?([!-~]*))?")
+# Begins an upload as docker does. With a query it may mount, which writes, or bring a blob.
+_UPLOADS = re.compile(rb"(/v2/[A-Za-z0-9._~:/-]+/blobs/(uploads)/?)()")
 _PATIENCE = 16
+_REST = 256
 _BODILESS = frozenset({204, 205, 206, 304})
 
 
@@ -38,13 +48,15 @@ class AtOnce:
         self._respond = respond
         self._holding_version = holding_version
         self._credit: dict[bytes, int] = {}
-        """Of each kind of request: how often more it may wait for something before it is no longer tried."""
+        """Of each kind of request: how often more it may wait for something before it is left alone; below 1, how many
+        are left alone before one is tried."""
 
     def __call__(self, request: SimpleRequest) -> Reply | None:
         """The answer, None where it is not to be had at once."""
-        match = _TARGET.fullmatch(request.target)
+        is_post = request.method == b"POST"
+        match = (_UPLOADS if is_post else _TARGET).fullmatch(request.target)
         # A password may have to be checked, which takes a thread.
-        if match is None or self._credit.get(match[2]) == 0 or request.fields.authorization[:6].lower() == b"basic ":
+        if match is None or request.fields.authorization[:6].lower() == b"basic " or self._left_alone(match[2]):
             return None
         path, kind, query = match.groups(b"")
         remembered: list[Answer] = []
@@ -53,7 +65,7 @@ class AtOnce:
             remembered.append(Answer(version, status, headers, body, expires))
 
         scope = _scope(request, path, query)
-        scope["extensions"] = {EXTENSION: remember}
+        scope["extensions"] = {} if is_post else {EXTENSION: remember}
         response = self._driven(kind, self._respond(scope, _no_body))
         if response is None:
             return None
@@ -64,6 +76,12 @@ class AtOnce:
         answer = _answer(response)
         return Reply(label, answer, lasting=False) if answer is not None else None
 
+    def _left_alone(self, kind: bytes) -> bool:
+        credit = self._credit.get(kind, _PATIENCE)
+        if credit < 1:
+            self._credit[kind] = credit + 1
+        return credit < 1
+
     def _driven(self, kind: bytes, answering: Coroutine[Any, Any, Answered | None]) -> Answered | None:
         """The coroutine's result, if it comes to its end without waiting."""
         with self._holding_version():
@@ -73,7 +91,8 @@ class AtOnce:
                 self._credit[kind] = min(_PATIENCE, self._credit.get(kind, _PATIENCE) + 1)
                 response: Answered | None = done.value
                 return response
-        self._credit[kind] = self._credit.get(kind, _PATIENCE) - 1
+        left = self._credit.get(kind, _PATIENCE) - 1
+        self._credit[kind] = left or 1 - _REST
         answering.close()
         if isinstance(awaited, asyncio.Future):
             awaited.cancel()

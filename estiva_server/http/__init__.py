@@ -51,8 +51,9 @@ def connection_class(
 
     `executor` runs the pours of large bodies and nothing else; its owner shuts it down after the server has
     ended. `error_body` makes the bodies of refusals that never reach the application; `at_once` is asked first for the
-    answer to a simple GET or HEAD of a target that begins with the settings' `answer_prefix`. uvicorn's own
-    timeout_keep_alive and limit_concurrency are not used.
+    answer to a simple GET or HEAD, or to a POST without a body, of a target that begins with the settings'
+    `answer_prefix`; where it has none, the application is asked from the beginning. uvicorn's own timeout_keep_alive
+    and limit_concurrency are not used.
     """
     shared = Shared(settings, answers, observer, executor, error_body, at_once)
     return type("BoundConnection", (Connection,), {"shared": shared})

@@ -14,7 +14,7 @@ from uvicorn.server import ServerState
 from .answers import Answer, AnswerCache, Reply
 from .observing import Observer
 from .settings import ConnectionSettings
-from .simple import FieldSections, RequestIds, SimpleRequest
+from .simple import Fields, FieldSections, RequestIds, SimpleRequest
 
 _VERSION = b" HTTP/1.1\r\n"
 
@@ -64,6 +64,7 @@ class Door:
         self._longest = settings.target_bytes
         self._get = b"GET " + settings.answer_prefix
         self._head = b"HEAD " + settings.answer_prefix
+        self._post = b"POST " + settings.answer_prefix
         self._sections = FieldSections()
         self._ids = RequestIds()
         self._fields: list[tuple[bytes, bytes]] | None = None
@@ -77,39 +78,55 @@ class Door:
         elif data.startswith(self._head):
             start = 5
         else:
-            return False
+            return data.startswith(self._post) and self._answer_post(visitor, data, started)
         end = data.find(_VERSION, start, start + self._longest)
         if end < 0:
             return False
         fields = self._sections.recognise(data[end + 9 :])
-        if fields is None:
+        if fields is None or fields.says_empty:
             return False
         target = data[start:end]
         answer = self._answers.get(target, fields.authorization, started)
         if answer is None and self._at_once is None:
             return False
-        request = SimpleRequest(data[: start - 1], target, fields, self._ids.next())
-        request.client = visitor.client
-        request.scheme = visitor.scheme or "http"
+        request = self._request(visitor, data[: start - 1], target, fields)
         if answer is not None:
             admitted = self._admits is None or self._admits(request)
             return admitted and self._give(visitor, _Given(request, answer, None, started))
         given = self._ask(request, started)
         return given is not None and self._give(visitor, given)
 
+    def _answer_post(self, visitor: Visitor, data: bytes, started: float) -> bool:
+        """Answer a POST without a body, which is a deed: what it was answered is neither remembered nor looked up."""
+        # Who posts a body mostly sends some of it along: that is no section to be known again.
+        end = data.find(_VERSION, 5, 5 + self._longest) if data.endswith(b"\r\n\r\n") else -1
+        if end < 0 or self._at_once is None:
+            return False
+        fields = self._sections.recognise(data[end + 9 :])
+        if fields is None or not fields.says_empty:
+            return False
+        given = self._ask(self._request(visitor, data[:4], data[5:end], fields), started)
+        return given is not None and self._give(visitor, given)
+
+    def _request(self, visitor: Visitor, method: bytes, target: bytes, fields: Fields) -> SimpleRequest:
+        request = SimpleRequest(method, target, fields, self._ids.next())
+        request.client = visitor.client
+        request.scheme = visitor.scheme or "http"
+        return request
+
     def _ask(self, request: SimpleRequest, started: float) -> _Given | None:
         """What the application says at once, remembered where that may be."""
         reply = self._at_once(request) if self._at_once is not None else None
         if reply is None:
             return None
-        if reply.lasting:
+        if reply.lasting and request.method != b"POST":
             self._answers.put(request.target, request.fields.authorization, reply.answer)
         return _Given(request, reply.answer, reply.label, started)
 
     def _give(self, visitor: Visitor, given: _Given) -> bool:
         request, answer = given.request, given.answer
         body = b""
-        if request.method == b"GET":
+        if request.method != b"HEAD":
             if not answer.file:
                 body = answer.body
             elif answer.length <= self._inline:

@@ -1,4 +1,7 @@
-"""Simple requests: a whole GET or HEAD in one piece, whose meaning is its target and its Authorization."""
+"""Simple requests: whole and in one piece, with no body, whose meaning is method, target and Authorization.
+
+A POST says that it has no body (`Content-Length: 0`, as clients do), a GET or HEAD says nothing of one.
+"""
 
 import itertools
 import re
@@ -7,10 +10,11 @@ import secrets
 _FIELD = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+):[ \t]*([\x20-\x7e\t]*)")
 # Fields that change what a request asks for, or how it is framed; anything "If-..." too.
 _NOT_SIMPLE = frozenset(
-    {b"range", b"expect", b"upgrade", b"transfer-encoding", b"content-length", b"te", b"trailer", b"x-request-id"}
+    {b"range", b"expect", b"upgrade", b"transfer-encoding", b"te", b"trailer", b"x-request-id"}
     | {b"http2-settings", b"proxy-connection", b"keep-alive"}
 )
-_ONCE = frozenset({b"host", b"authorization", b"connection"})
+_ONCE = frozenset({b"host", b"authorization", b"connection", b"content-length"})
+_NO_BODY = (None, b"0")
 _MOST_SECTIONS = 1024
 _LARGEST_SECTION = 8 * 1024
 
@@ -18,14 +22,19 @@ _LARGEST_SECTION = 8 * 1024
 class Fields:
     """The header fields of a simple request."""
 
-    __slots__ = ("_first", "all", "authorization", "close")
+    __slots__ = ("_first", "all", "authorization", "close", "says_empty")
 
-    def __init__(self, fields: list[tuple[bytes, bytes]], authorization: bytes, close: bool) -> None:
+    def __init__(
+        self, fields: list[tuple[bytes, bytes]], authorization: bytes, close: bool, says_empty: bool = False
+    ) -> None:
         self.all = fields
         """Every field in its order, with a lower-case name: shared by all requests with these fields, so not to be
         changed."""
         self.authorization = authorization
         self.close = close
+        self.says_empty = says_empty
+        """Whether there is a `Content-Length: 0`. The same fields may come with any method: whether that goes with
+        it, the door says."""
         self._first = dict(reversed(fields))
 
     def get(self, name: bytes) -> bytes:
@@ -89,9 +98,10 @@ def parse_simple(section: bytes) -> Fields | None:
         found[name] = match[2].rstrip(b" \t")
         every.append((name, found[name]))
     connection = found.get(b"connection", b"keep-alive").lower()
-    if b"host" not in found or connection not in (b"keep-alive", b"close"):
+    length = found.get(b"content-length")
+    if b"host" not in found or connection not in (b"keep-alive", b"close") or length not in _NO_BODY:
         return None
-    return Fields(every, found.get(b"authorization", b""), connection == b"close")
+    return Fields(every, found.get(b"authorization", b""), connection == b"close", says_empty=length == b"0")
 
 
 class RequestIds:

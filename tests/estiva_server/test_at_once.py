@@ -41,9 +41,13 @@ class API:
         self.held = False
 
 
-def request(target: bytes = MANIFEST, authorization: bytes = b"Bearer x") -> SimpleRequest:
+def request(target: bytes = MANIFEST, authorization: bytes = b"Bearer x", method: bytes = b"GET") -> SimpleRequest:
     fields = [(b"host", b"h"), (b"authorization", authorization)]
-    return SimpleRequest(b"GET", target, Fields(fields, authorization, close=False), b"1")
+    return SimpleRequest(method, target, Fields(fields, authorization, close=False), b"1")
+
+
+def post(target: bytes = b"/v2/a/b/blobs/uploads/", authorization: bytes = b"Bearer x") -> SimpleRequest:
+    return request(target, authorization, b"POST")
 
 
 def at_once(api: API) -> AtOnce:
@@ -82,6 +86,37 @@ async def test_a_kind_of_request_that_always_waits_is_soon_left_alone() -> None:
     assert len(api.scopes) == tried + 1  # another kind has not been seen to wait
 
 
+async def test_a_kind_that_was_left_alone_is_tried_again_now_and_then() -> None:
+    api = API(Response(b"", 404), waits=True)
+    ask = at_once(api)
+    for _ in range(3000):
+        ask(request())
+    assert len(api.scopes) < 30
+    api.waits = False
+    tried = [ask(request()) is not None for _ in range(600)]
+    assert tried.index(True) < 300
+    assert all(tried[tried.index(True) :])
+
+
+@pytest.mark.parametrize("target", [b"/v2/a/b/blobs/uploads/", b"/v2/a/blobs/uploads", b"/v2/A:B/blobs/uploads/"])
+async def test_a_post_that_begins_an_upload_is_answered_at_once_and_never_remembered(target: bytes) -> None:
+    api = API(Response(status_code=202, headers={"Location": "/x"}))
+    reply = at_once(api)(post(target))
+    assert reply is not None
+    assert (reply.answer.status, reply.answer.body, reply.lasting) == (202, b"", False)
+    (scope,) = api.scopes
+    assert (scope["method"], scope["raw_path"], scope["query_string"], scope["extensions"]) == ("POST", target, b"", {})
+
+
+async def test_posts_that_wait_are_left_alone_by_themselves() -> None:
+    api = API(Response(b"", 404), waits=True)
+    ask = at_once(api)
+    assert {ask(post()) for _ in range(100)} == {None}
+    api.waits = False
+    assert ask(post()) is None
+    assert ask(request()) is not None
+
+
 async def test_a_kind_of_request_that_waits_now_and_then_is_tried_further() -> None:
     api = API(Response(b"", 404))
     ask = at_once(api)
@@ -101,8 +136,18 @@ async def test_a_kind_of_request_that_waits_now_and_then_is_tried_further() -> N
         request(b"/v2/"),
         request(authorization=b"Basic eDp5"),
         request(authorization=b"basic eDp5"),
+        post(authorization=b"Basic eDp5"),
+        post(b"/v2/a/blobs/uploads/?"),
+        post(b"/v2/a/blobs/uploads/?mount=sha256:0"),
+        post(b"/v2/a/blobs/uploads//"),
+        post(b"/v2/a/blobs/uploads/x"),
+        post(b"/v2/a%2fb/blobs/uploads/"),
+        post(b"/v2/blobs/uploads/"),
+        post(b"/v2/a/blobs/x"),
+        post(MANIFEST),
+        request(b"/v2/a/blobs/uploads/"),
     ],
-    ids=lambda asked: f"{asked.target} {asked.fields.authorization}",
+    ids=lambda asked: f"{asked.method} {asked.target} {asked.fields.authorization}",
 )
 async def test_what_is_unusual_is_left_to_the_ordinary_way(asked: SimpleRequest) -> None:
     api = API(Response(b""))

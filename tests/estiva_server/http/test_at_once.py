@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from estiva_server.http import Answer, FileBody, Reply, SimpleRequest
+from estiva_server.http.simple import Fields, FieldSections
 
 from .conftest import Serve
-from .served import until
+from .served import reply, until
 from .test_door import FIELDS, Registry
 
 
@@ -39,6 +41,130 @@ def test_the_application_is_not_run_for_what_is_answered_at_once(serve: Serve) -
     assert registry.asked == 0
     assert {request.target for request in oracle.asked} == {b"/v2/a", b"/v2/b?n=1"}
     assert set(served.notes.labels) == {"label"}
+
+
+POST = b"POST /v2/a HTTP/1.1\r\nHost: test\r\n"
+GET = b"GET /v2/a HTTP/1.1\r\nHost: test\r\n"
+EMPTY = b"Content-Length: 0\r\n\r\n"
+
+
+def test_a_post_that_says_it_has_no_body_is_answered_at_once_with_whatever_the_answer_says(serve: Serve) -> None:
+    registry, oracle = Registry(), Oracle(answer(b"no", status=403))
+    served = serve(registry, at_once=oracle)
+    with served.client() as client:
+        for _ in range(3):
+            client.send(POST + b"User-Agent: docker\r\n" + EMPTY)
+            refused = client.response()
+            assert (refused.status, refused.body) == (403, b"no")
+        client.send(POST + b"Connection: close\r\n" + EMPTY)
+        assert client.response().headers["connection"] == "close"
+        assert client.at_end()
+    assert registry.asked == 0
+    assert {(request.method, request.target) for request in oracle.asked} == {(b"POST", b"/v2/a")}
+    until(lambda: len(served.notes.answered_requests) == 4)
+    assert [(status, sent) for _, status, sent, _ in served.notes.answered_requests] == [(403, 2)] * 4
+
+
+def test_what_a_post_was_answered_is_not_remembered_and_what_is_remembered_is_not_its_answer(serve: Serve) -> None:
+    oracle = Oracle(answer(), lasting=True)
+    served = serve(Registry(), at_once=oracle)
+    with served.client() as client:
+        for _ in range(2):
+            client.send(POST + EMPTY)
+            client.response()
+        assert (len(oracle.asked), len(served.answers)) == (2, 0)
+        client.get("/v2/a")
+        client.get("/v2/a")
+        assert (len(oracle.asked), len(served.answers)) == (3, 1)
+        client.send(POST + EMPTY)
+        client.response()
+    assert [request.method for request in oracle.asked] == [b"POST", b"POST", b"GET", b"POST"]
+
+
+def test_fields_that_make_one_method_simple_do_not_make_another(serve: Serve) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await reply(send, 200, b"from the application")
+
+    with serve(app, at_once=Oracle(answer())).client() as client:
+        for request, taken in (
+            (POST + EMPTY, True),
+            (GET + EMPTY, False),
+            (GET + b"\r\n", True),
+            (POST + b"\r\n", False),
+            (GET.replace(b"GET", b"PUT") + EMPTY, False),
+            (GET.replace(b"GET", b"PATCH") + EMPTY, False),
+            (POST + EMPTY, True),
+        ):
+            client.send(request)
+            assert client.response().body == (b"at once" if taken else b"from the application")
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        POST + b"Content-Length: 2\r\n\r\n{}",
+        POST + b"Content-Length: 4\r\n\r\n\r\n\r\n",
+        POST + b"Content-Length: 00\r\n\r\n",
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        POST + b"Expect: 100-continue\r\n" + EMPTY,
+        POST + b"X-Request-Id: mine\r\n" + EMPTY,
+        POST + b"If-Match: *\r\n" + EMPTY,
+        POST.replace(b"/1.1", b"/1.0") + EMPTY,
+        POST.replace(b"/v2/", b"/api/") + EMPTY,
+    ],
+)
+def test_other_posts_go_to_the_application(serve_for_module: Serve, request_bytes: bytes) -> None:
+    oracle = Oracle(answer())
+    with serve_for_module(Registry(), at_once=oracle).client() as client:
+        client.send(request_bytes)
+        while (final := client.response()).status == 100:
+            pass
+        assert final.body == b"from the application"
+    assert not oracle.asked
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        b"Content-Length: 0\r\n" + EMPTY,
+        b"Content-Length:\r\n\r\n",
+        b"Content-Length: 0, 0\r\n\r\n",
+        b"Content-Length: +0\r\n\r\n",
+        b"Content-Length: -0\r\n\r\n",
+        b"Content-Length: 0x0\r\n\r\n",
+        b"Transfer-Encoding: chunked\r\n" + EMPTY,
+    ],
+)
+def test_lengths_of_two_readings_are_refused(serve_for_module: Serve, fields: bytes) -> None:
+    oracle = Oracle(answer())
+    with serve_for_module(Registry(), at_once=oracle).client() as client:
+        client.send(POST + fields)
+        assert client.response().status == 400
+    assert not oracle.asked
+
+
+def test_posts_that_come_together_are_answered_in_order(serve: Serve) -> None:
+    registry, oracle = Registry(), Oracle(answer())
+    with serve(registry, at_once=oracle).client() as client:
+        client.send(POST + EMPTY + GET + b"\r\n" + POST + EMPTY)
+        assert [client.response().body for _ in range(3)] == [b"from the application"] * 3
+        client.send(POST + EMPTY)
+        assert client.response().body == b"at once"
+
+
+def test_bodies_that_come_with_posts_are_not_kept(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at: list[bytes] = []
+    recognise = FieldSections.recognise
+
+    def noting(sections: FieldSections, section: bytes) -> Fields | None:
+        looked_at.append(section)
+        return recognise(sections, section)
+
+    monkeypatch.setattr(FieldSections, "recognise", noting)
+    with serve(Registry(), at_once=Oracle(answer())).client() as client:
+        client.send(POST + b"Content-Length: 5\r\n\r\nbytes")
+        assert client.response().status == 200
+    assert not looked_at
 
 
 def test_a_lasting_answer_is_given_again_until_the_version_changes(serve: Serve) -> None:
