@@ -3,10 +3,11 @@
     <uuid>-<algorithm>-<mark of the repository>-<proof>
 
 The UUID is of version 7 (RFC 9562): it begins with the time, and goes on with 74 bits that nobody can guess. The proof
-is an HMAC of all that is before it, of the repository's id and name (an id may come again), and of whom the upload
+is a keyed hash of all that is before it, of the repository's id and name (an id may come again), and of whom the upload
 belongs to. The mark tells the uploads of one repository to those who know the secret, and nothing to others.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
@@ -59,14 +60,16 @@ class UploadIds:
         return f"{claim}-{self._proof(claim, repository, owner)}"
 
     def _proof(self, claim: str, repository: Repository, owner: str) -> str:
-        return self._sealed(f"{claim} {repository.id} {repository.name.key} {owner}")[:_PROOF_DIGITS]
+        return self._keyed(b"proof", f"{claim} {repository.id} {repository.name.key} {owner}", _PROOF_DIGITS)
 
     def mark(self, repository: int) -> str:
         """What the ids of all uploads to the repository of that id have in common, and no others (see `mark_of`)."""
-        return self._sealed(f"repository {repository}")[:_MARK_DIGITS]
+        return self._keyed(b"mark", str(repository), _MARK_DIGITS)
 
-    def _sealed(self, message: str) -> str:
-        return hmac.digest(self._secret, message.encode(), "sha256").hex()
+    def _keyed(self, purpose: bytes, message: str, digits: int) -> str:
+        # BLAKE2 (RFC 7693) is a MAC by itself, and Python's own: OpenSSL's HMAC looks for its hash anew each time, and
+        # gives the interpreter's lock away, which on the event loop cost a push of 64 KiB a tenth of its time.
+        return hashlib.blake2b(message.encode(), digest_size=digits // 2, key=self._secret, person=purpose).hexdigest()
 
 
 def mark_of(upload_id: str) -> str | None:
