@@ -45,6 +45,8 @@ class Begun:
     algorithm: Algorithm
     of: UploadOf | None = None
     """What its end is noted by; None where nobody was told of it."""
+    is_limited: bool = True
+    """Whether a quota may count what it becomes."""
 
 
 class BegunUploads:
@@ -84,7 +86,7 @@ class BegunUploads:
         algorithm = ids.read(upload_id, repository, key.owner)
         if algorithm is None or not await self._is_open(upload_id, is_proved=not is_short):
             return None
-        return Begun(upload_id, key.repository, algorithm, UploadOf(upload_id, known.id))
+        return Begun(upload_id, key.repository, algorithm, UploadOf(upload_id, known.id), known.is_limited)
 
     async def note(self, name: RepositoryName, owner: str) -> str:
         """The UUID of a new upload, which is all that has to be told of it from now on."""

@@ -102,7 +102,7 @@ class Uploading:
         what came of it stays. QuotaExceeded, after which the upload is gone.
         """
         record = await self._begun.require(key)
-        allowed = await self._allowance(key.repository)
+        allowed = await self._allowance(record)
         async with self._opened_for(record, size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
@@ -112,7 +112,7 @@ class Uploading:
     async def append_stream(self, key: UploadKey, stream: Stream) -> int:
         """As `append`, of a body that tells neither where it begins nor how long it is: in one turn of one thread."""
         record = await self._begun.require(key)
-        allowed = await self._allowance(key.repository)
+        allowed = await self._allowance(record)
         streamed = StreamedUpload(partial(self._opened, record), partial(self._writing, allowed=allowed))
         try:
             try:
@@ -156,7 +156,7 @@ class Uploading:
         if record is None:
             await self._require_finished(key, digest)
             return
-        allowed = await self._allowance(key.repository, digest)
+        allowed = await self._allowance(record, digest)
         async with self._opened_for(replace(record, algorithm=digest.algorithm), size, allowed) as upload:
             _require_order(upload, start)
             with _in_the_protocols_words():
@@ -169,15 +169,17 @@ class Uploading:
         if record is None:
             await self._require_finished(key, digest)
             return
-        allowed = await self._allowance(key.repository, digest)
+        allowed = await self._allowance(record, digest)
         upload = replace(record, algorithm=digest.algorithm)
         await self._enter(record, digest, partial(self._store, upload, digest, content, allowed, start))
 
     async def take(self, name: RepositoryName, digest: Digest, content: bytes) -> None:
         """Make this content a blob of that digest; durable when this returns. DigestInvalid, QuotaExceeded."""
         # Nobody is told of this upload, so nothing is entered for it: if the process dies, its bytes are an orphan's.
-        record = Begun(secrets.token_hex(16), name, digest.algorithm)
-        allowed = await self._allowance(name, digest)
+        known = await self._known.find(name)
+        is_limited = known is None or known.is_limited
+        record = Begun(secrets.token_hex(16), name, digest.algorithm, is_limited=is_limited)
+        allowed = await self._allowance(record, digest)
         try:
             await self._enter(record, digest, partial(self._store, record, digest, content, allowed))
         except BaseException:
@@ -265,12 +267,9 @@ class Uploading:
 
         return write
 
-    async def _allowance(self, name: RepositoryName, digest: Digest | None = None) -> Allowance:
-        """What the repository allows an upload to become."""
-        known = await self._known.find(name)
-        if known is not None and not known.is_limited:
-            return ANYTHING
-        return await self._database.read(allowance(name, digest))
+    async def _allowance(self, upload: Begun, digest: Digest | None = None) -> Allowance:
+        """What its repository allows the upload to become."""
+        return await self._database.read(allowance(upload.repository, digest)) if upload.is_limited else ANYTHING
 
     async def _require_finished(self, key: UploadKey, digest: Digest) -> None:
         """Return where the upload's end was only never heard of; a repeated request then gets its answer."""
