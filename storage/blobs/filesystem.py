@@ -94,9 +94,8 @@ class FilesystemBlobStore:
         try:
             return open(f"{self._blobs}/{key}", "rb", buffering=0)
         except FileNotFoundError:
-            os.stat(
-                os.path.dirname(f"{self._blobs}/{key}")
-            )  # where the whole directory is away, nothing is known of this blob
+            # Where the whole directory is away, nothing is known of this blob.
+            os.stat(os.path.dirname(f"{self._blobs}/{key}"))
             raise BlobMissingError(key) from None
 
     def size_of_blob(self, key: str) -> int:

@@ -175,6 +175,7 @@ def test_scrub_and_fsck_find_all_that_is_wrong_and_what_is_strange(
     assert compared["foreign"] == 1
     code, read = estiva(client, "scrub")
     assert (code, read["read"], read["missing"] + read["corrupt"]) == (1, len(DAMAGE) + PUSHED_AND_SOUND, 2)
+    assert (read["orphans"], read["foreign"]) == (0, 1)  # the key that nothing names went when it was found
     for digest, content in bad.items():
         assert client.head(f"{REPOSITORY}/{digest}").status_code == 404
         push(client, content)
