@@ -42,8 +42,7 @@ class UploadIds:
 
     def make(self, repository: Repository, owner: str, algorithm: Algorithm) -> str:
         """An id that was never given before, for an upload of `owner` to that repository."""
-        claim = f"{_uuid7()}-{algorithm.value}-{self.mark(repository.id)}"
-        return f"{claim}-{self._proof(claim, repository, owner)}"
+        return self.complete(_uuid7(), repository, owner, algorithm)
 
     def read(self, upload_id: str, repository: Repository, owner: str) -> Algorithm | None:
         """What the upload's content is hashed with while it arrives; None where the id was not made for these."""
@@ -54,9 +53,9 @@ class UploadIds:
             return None
         return Algorithm(match["algorithm"])
 
-    def complete(self, uuid: str, repository: Repository, owner: str) -> str:
-        """The id that begins so, of an upload hashed with sha256, if there is one: a UUID alone proves nothing."""
-        claim = f"{uuid}-{Algorithm.SHA256.value}-{self.mark(repository.id)}"
+    def complete(self, uuid: str, repository: Repository, owner: str, algorithm: Algorithm = Algorithm.SHA256) -> str:
+        """The id that begins so, of such an upload, if there is one: a UUID alone proves nothing."""
+        claim = f"{uuid}-{algorithm.value}-{self.mark(repository.id)}"
         return f"{claim}-{self._proof(claim, repository, owner)}"
 
     def _proof(self, claim: str, repository: Repository, owner: str) -> str:

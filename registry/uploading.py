@@ -306,7 +306,7 @@ class Uploading:
             await self._blocking(upload.close)
 
     def _opened(self, record: Begun) -> Upload:
-        """The upload, open; in a thread. An entry without bytes is an upload that has got none yet, or lost them."""
+        """The upload, open; in a thread. One that the store does not know has got no bytes yet, or lost them."""
         try:
             return self._blob_store.open_upload(record.id, record.algorithm)
         except UploadUnknownError:
@@ -346,11 +346,9 @@ class Uploading:
             self._proven.add_committed(blob[0].key, blob[0].identity)
 
     async def _give_up(self, record: Begun) -> None:
-        """End the upload; where nobody was told of it, only its bytes go."""
+        """End the upload; where nobody was told of it, whoever made it sees to its bytes (`take`)."""
         if record.of is not None:
             await self.discard([record.id])
-        else:
-            await self._blocking(self._blob_store.discard_upload, record.id)
 
     async def _delete_unnamed(self, stored: Sequence[StoredBlob]) -> None:
         for blob in stored:
